@@ -18,8 +18,16 @@ operator chooses the host, not the caller."""
 MOST_QUESTIONS: Final = 5
 """How many times a transferor may be asked for the number, at most."""
 
+MOST_TARGETS: Final = 8
+"""How many targets a transfer may have, at most."""
+
 MOST_RECALLS: Final = 5
 """How many times a transferor may be called back, at most."""
+
+_NAME: Final = re.compile(
+    r"(?P<transfer>.+?)-(?:target(?:-of-list)?(?:-[0-9])?|asked-[0-9]|recall-[0-9]|fallback)"
+)
+"""The names below."""
 
 _NUMBERS: Final = range(1, MOST_RECALLS + 1)
 
@@ -44,6 +52,11 @@ def name_of_asked(transfer: str, number: int) -> LegId:
     return f"{transfer}-asked-{number}"
 
 
+def name_of_further(transfer: str, number: int) -> LegId:
+    """Name the leg of the second, third … target of a list."""
+    return f"{transfer}-target-of-list-{number}"
+
+
 def name_of_fallback(transfer: str) -> LegId:
     """Name the leg of a fallback target."""
     return f"{transfer}-fallback"
@@ -64,16 +77,34 @@ def names_of_asked(transfer: str) -> tuple[LegId, ...]:
     return tuple(name_of_asked(transfer, number) for number in range(2, MOST_QUESTIONS + 1))
 
 
+def names_of_further(transfer: str) -> tuple[LegId, ...]:
+    """The legs of the further targets of a list, the first one first."""
+    return tuple(name_of_further(transfer, number) for number in range(2, MOST_TARGETS + 1))
+
+
+def place_in_list(transfer: str, leg: LegId) -> int:
+    """The place of a target in its list, from 0. The first one is the one of the request."""
+    further = names_of_further(transfer)
+    return further.index(leg) + 1 if leg in further else 0
+
+
 def names_of_called(transfer: str) -> tuple[LegId, ...]:
     """All legs that a transfer may have called; of those in one role, the first one first."""
     first, last = name_of_target(transfer), name_of_fallback(transfer)
     return (
         first,
+        *names_of_further(transfer),
         *names_of_asked(transfer),
         *names_of_recalls(transfer),
         *names_of_redials(transfer),
         last,
     )
+
+
+def caller_of(leg: LegId) -> str:
+    """The transfer that called a leg, by its name; empty if none did."""
+    found = _NAME.fullmatch(leg)
+    return found["transfer"] if found else ""
 
 
 def recalls_by(transfer: str, leg: LegId) -> int:

@@ -281,6 +281,16 @@ class SwitchFound:
 
 
 @attrs.frozen(kw_only=True)
+class FurtherTarget:
+    """A target after the first one: called if those before it can't be had, or at the same time."""
+
+    number: str
+    """The number to call. A request may have it as people write it."""
+    ring_timeout_s: float | None = None
+    """How long it may ring; `None`: as long as the first one."""
+
+
+@attrs.frozen(kw_only=True)
 class TransferOptions:
     """What a request chooses for its one transfer. `None`: the account's setting applies."""
 
@@ -296,6 +306,10 @@ class TransferOptions:
     """What the transferor dials to hand over without hanging up; empty: nothing."""
     ring_timeout_s: float | None = None
     """How long the target may ring."""
+    further_targets: tuple[FurtherTarget, ...] = ()
+    """The targets after the first one, in order."""
+    rings_all: bool = False
+    """Whether all targets ring at once, and the first answer wins. If not, one after the other."""
     recall_attempts: int | None = None
     """How many times a transferor who has left is called back when the transfer fails."""
     fallback_target: str | None = None

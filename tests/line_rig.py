@@ -21,7 +21,7 @@ from hookflash.engine.legs import Account
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Switchboard
 from hookflash.errors import BackendClosed, NotFound, RequestRefused
-from hookflash.events import Kind, TimerFired
+from hookflash.events import NO_OPTIONS, Kind, TimerFired, TransferOptions
 from hookflash.scenarios import script
 from hookflash.scenarios.player import Player
 from hookflash.scenarios.roster import Roster, words_of
@@ -130,11 +130,13 @@ class LineRig(ABC):
 
     # ------------------------------------------------------------------ the requests
 
-    async def ask_transfer(self, who: str, target: str, kind: Kind) -> None:
+    async def ask_transfer(
+        self, who: str, target: str, kind: Kind, options: TransferOptions = NO_OPTIONS
+    ) -> None:
         engine, leg = self.controller.engine, self.roster.legs.get(who, "")
         with suppress(RequestRefused, NotFound, BackendClosed):
             if engine is not None:
-                self._handles[who] = await engine.transfer(leg, target, kind=kind)
+                self._handles[who] = await engine.transfer(leg, target, kind=kind, options=options)
 
     async def ask_takeback(self, who: str) -> None:
         await self._ask(who, TransferHandle.take_back)

@@ -541,11 +541,20 @@ def test_the_music_of_the_controller_before_plays_on_and_is_played_again_when_it
     t = found_in_a_consultation()
     assert not [one for one in ordered(t, TransferFound(transfer="t1")) if "Hold" in str(one)]
     t = after(TransferFound(transfer="t1"), begin=t)
+    t = after(SoundStarted(leg="b", sound=POLICY.music), begin=t)  # as the switch says when asked
+    t = after(sounds_due(t), begin=t)
     assert not t.transferee.waits_in_silence
     stopped = SoundStopped(leg="b", sound=POLICY.music)
     assert [type(one) for one in ordered(t, stopped)] == [Look]
     t = after(stopped, begin=t)
     assert ordered(t, answer(t)) == [HoldWithMusic(leg="b", music=POLICY.music)]
+
+
+def test_music_that_the_controller_before_could_not_play_is_played() -> None:
+    t = after(TransferFound(transfer="t1"), begin=found_in_a_consultation())
+    assert t.transferee.waits_in_silence
+    t = after(sounds_due(t), begin=t)
+    assert ordered(t, answer(t)) == [HoldWithMusic(leg="b", music=POLICY.fallback_sound)]
 
 
 def test_a_sound_that_replaces_one_that_plays_must_start_too() -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from msgspec import Meta, Struct
 
 from hookflash.accounts import ACCOUNT_PATTERN
-from hookflash.called import MOST_RECALLS
+from hookflash.called import MOST_RECALLS, MOST_TARGETS
 from hookflash.dialling.numbers import MAX_WRITTEN, NUMBER_PATTERN
 from hookflash.returns import NAME_PATTERN
 from hookflash.sounds import ASKED_SOUND_PATTERN
@@ -179,6 +179,31 @@ AcceptLimit: TypeAlias = Annotated[
 RingTimeout: TypeAlias = Annotated[
     float, Meta(gt=0, le=86_400, description="How long the target may ring, in seconds.")
 ]
+
+
+class ListedTarget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A target after the first one."""
+
+    target: Target
+    timeout: RingTimeout | None = None
+
+
+FurtherTargets: TypeAlias = Annotated[
+    list[ListedTarget],
+    Meta(
+        max_length=MOST_TARGETS - 1,
+        description="Targets after the first one, each with its ring timeout: the next is called if"
+        " the one before can't be had.",
+        examples=[[{"target": "2601", "timeout": 15}, {"target": "2602"}]],
+    ),
+]
+RingsAll: TypeAlias = Annotated[
+    bool,
+    Meta(
+        description="Whether all targets ring at once, and the first answer wins; otherwise they"
+        " ring one after the other."
+    ),
+]
 RecallAttempts: TypeAlias = Annotated[
     int,
     Meta(
@@ -340,6 +365,8 @@ class TransferRequest(ApiCommand, frozen=True, kw_only=True):
     moh: HeldSound | None = None
     ringback: RingbackSound | None = None
     timeout: RingTimeout | None = None
+    further_targets: FurtherTargets | None = None
+    rings_all: RingsAll = False
     recall_attempts: RecallAttempts | None = None
     fallback_target: FallbackTarget | None = None
     target_accepts: TargetAccepts | None = None

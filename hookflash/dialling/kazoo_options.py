@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, cast
 
 from hookflash.document import place_in
-from hookflash.events import TransferOptions
+from hookflash.events import FurtherTarget, TransferOptions
 from hookflash.sounds import AskedSound, parse_asked_sound
 from hookflash.transfer_context import NO_CONTEXT, TransferContext, program_data
 
@@ -26,11 +26,11 @@ def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> Transfer
 
     Args:
         data: Kazoo's `moh`, `ringback`, `takeback_dtmf` and `timeout` (in seconds), and our own
-            `swap_dtmf`, `complete_dtmf`, `recall_attempts`, `fallback_target`, `target_accepts`,
-            `accept_dtmf`, `decline_dtmf`, `accept_prompt`, `accept_limit` (in seconds),
-            `briefing`, `announcement`, `failure_sound`, `return_to`, `caller_id_number`,
-            `caller_id_name`, `variables`, `headers` and `data`, each of its type or missing. Other
-            keys are ignored.
+            `swap_dtmf`, `complete_dtmf`, `further_targets`, `rings_all`, `recall_attempts`,
+            `fallback_target`, `target_accepts`, `accept_dtmf`, `decline_dtmf`, `accept_prompt`,
+            `accept_limit` (in seconds), `briefing`, `announcement`, `failure_sound`, `return_to`,
+            `caller_id_number`, `caller_id_name`, `variables`, `headers` and `data`, each of its
+            type or missing. Other keys are ignored.
         where: the place of `data`, with which the places in errors begin.
 
     Raises:
@@ -42,6 +42,7 @@ def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> Transfer
         sounds[key] = None if text is None else parse_asked_sound(text, place_in(where, [key]))
     timeout_s = cast("float | None", data.get("timeout"))
     limit_s = cast("float | None", data.get("accept_limit"))
+    further = data.get("further_targets")
     return TransferOptions(
         music=sounds["moh"],
         ringback=sounds["ringback"],
@@ -49,6 +50,8 @@ def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> Transfer
         swap_digits=cast("str | None", data.get("swap_dtmf")),
         complete_digits=cast("str | None", data.get("complete_dtmf")),
         ring_timeout_s=None if timeout_s is None else float(timeout_s),
+        further_targets=tuple(map(_further, cast("Iterable[object]", further or ()))),
+        rings_all=bool(data.get("rings_all")),
         recall_attempts=cast("int | None", data.get("recall_attempts")),
         fallback_target=cast("str | None", data.get("fallback_target")),
         target_accepts=cast("bool | None", data.get("target_accepts")),
@@ -63,6 +66,15 @@ def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> Transfer
         caller_number=cast("str | None", data.get("caller_id_number")),
         caller_name=cast("str | None", data.get("caller_id_name")),
         context=_context(data, where),
+    )
+
+
+def _further(one: object) -> FurtherTarget:
+    written = cast("Mapping[str, object]", one)
+    timeout_s = cast("float | None", written.get("timeout"))
+    return FurtherTarget(
+        number=cast("str", written["target"]),
+        ring_timeout_s=None if timeout_s is None else float(timeout_s),
     )
 
 
@@ -86,6 +98,13 @@ def options_to_kazoo(options: TransferOptions) -> dict[str, object]:
         "moh": _text(options.music),
         "ringback": _text(options.ringback),
         "timeout": _number(options.ring_timeout_s),
+        "further_targets": [
+            {"target": one.number}
+            | ({} if one.ring_timeout_s is None else {"timeout": _number(one.ring_timeout_s)})
+            for one in options.further_targets
+        ]
+        or None,
+        "rings_all": options.rings_all or None,
         "recall_attempts": options.recall_attempts,
         "fallback_target": options.fallback_target,
         "target_accepts": options.target_accepts,

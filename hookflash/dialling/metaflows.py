@@ -165,6 +165,11 @@ _Seconds: TypeAlias = float
 _Milliseconds: TypeAlias = int
 
 
+class _Further(TypedDict, total=False):
+    target: str
+    timeout: _Seconds
+
+
 class _Data(TypedDict, total=False):
     target: str
     transfer_type: str
@@ -174,6 +179,8 @@ class _Data(TypedDict, total=False):
     timeout: _Seconds
     swap_dtmf: str
     complete_dtmf: str
+    further_targets: list[_Further]
+    rings_all: bool
     recall_attempts: int
     fallback_target: str
     target_accepts: bool

@@ -29,6 +29,10 @@ def account_faults(account: Account, name: str, where: str = "metaflows") -> Ite
             place = place_in(where, [part, dialled, "data"])
             if action.target is not None:
                 yield from _of_target(account, action.target, f"{place}.target")
+            for position, further in enumerate(action.options.further_targets):
+                yield from _of_target(
+                    account, further.number, f"{place}.further_targets[{position}].target"
+                )
             if fallback := action.options.fallback_target:
                 yield from _of_target(account, fallback, f"{place}.fallback_target")
             for key, sound in (

@@ -12,7 +12,7 @@ from typing import Final
 import attrs
 
 from hookflash.accounts import DEFAULT_ACCOUNT
-from hookflash.called import MOST_RECALLS
+from hookflash.called import MOST_RECALLS, MOST_TARGETS
 from hookflash.dialling.digits import CodeTable
 from hookflash.engine.in_flight import InFlight, Running
 from hookflash.engine.legs import Leg, Legs
@@ -20,7 +20,7 @@ from hookflash.engine.record import Parties
 from hookflash.engine.rules import Asker, check_rights
 from hookflash.errors import InputError, NotFound, Refusal, RequestRefused
 from hookflash.events import Kind, LegId, NumberGiven, TransferOptions, TransferRequested
-from hookflash.fsm.begin import NOBODY, new_transfer
+from hookflash.fsm.begin import NOBODY, chosen, new_transfer
 from hookflash.sounds import Media, Sound, check_sound
 from hookflash.transfer_context import check_caller
 
@@ -74,6 +74,10 @@ class Admission:
         if fallback := event.options.fallback_target:
             options = attrs.evolve(event.options, fallback_target=read(fallback))
             event = attrs.evolve(event, options=options)
+        if further := event.options.further_targets:
+            numbers = tuple(attrs.evolve(one, number=read(one.number)) for one in further)
+            options = attrs.evolve(event.options, further_targets=numbers)
+            event = attrs.evolve(event, options=options)
         if not event.target:
             return event
         number = read(event.target)
@@ -91,17 +95,20 @@ class Admission:
             RequestRefused: the transfer is not possible now, or not allowed for this party.
         """
         leg, peer = self._call_of(event)
+        policy = leg.choices.policy
         check_values(event)
+        _check_further(event, target_accepts=chosen(policy, event.options).target_accepts)
         if peer is None:
             return self._admit_handover(event, leg, at_s)
         if event.kind is Kind.HANDOVER:
             raise RequestRefused("the call is bridged: its leg has a partner to transfer")
-        _check_parties(event.target, leg, peer)
+        for number in _numbers_of(event):
+            _check_parties(number, leg, peer)
         self._check_rules(event, leg, peer, at_s)
         transfer = new_transfer(
             transfer=event.transfer,
             kind=event.kind,
-            policy=leg.choices.policy,
+            policy=policy,
             transferor=(leg.id, leg.number),
             transferee=(peer.id, peer.number),
             target=(self._target_leg(event.transfer), event.target),
@@ -132,7 +139,8 @@ class Admission:
             raise RequestRefused("the call is not answered yet")
         if not event.target:
             raise RequestRefused("there is no transferor to ask for a number", Refusal.MALFORMED)
-        _check_parties(event.target, caller, caller)
+        for number in _numbers_of(event):
+            _check_parties(number, caller, caller)
         self._check_rules(event, caller, None, at_s)
         transfer = new_transfer(
             transfer=event.transfer,
@@ -232,6 +240,10 @@ def _is_foreign(party: Leg, transferor: Leg) -> bool:
     return party.account not in ("", transferor.responsible)
 
 
+def _numbers_of(event: TransferRequested) -> tuple[str, ...]:
+    return (event.target, *(one.number for one in event.options.further_targets))
+
+
 def _check_parties(target: str, transferor: Leg, transferee: Leg | None) -> None:
     """Check that the target is not a party already, whose number may be written differently.
 
@@ -275,9 +287,12 @@ def check_values(event: TransferRequested) -> None:
     check_caller(options.caller_number or "", options.caller_name or "")
     if options.context is not None:
         options.context.check()
-    ring_s = options.ring_timeout_s
-    if ring_s is not None and not 0 < ring_s <= LONGEST_RING_S:
-        raise InputError("the ring timeout must be more than 0 s, and at most a day")
+    for ring_s in (
+        options.ring_timeout_s,
+        *(one.ring_timeout_s for one in options.further_targets),
+    ):
+        if ring_s is not None and not 0 < ring_s <= LONGEST_RING_S:
+            raise InputError("the ring timeout must be more than 0 s, and at most a day")
 
 
 def _check_keys(options: TransferOptions) -> None:
@@ -286,3 +301,21 @@ def _check_keys(options: TransferOptions) -> None:
         if keys is not None and not ALLOWED_KEYS.fullmatch(keys):
             hint = "1 to 8 of 0-9, A-D, * and #"
             raise InputError(f"{keys[:20]!r} can't be pressed", where=name, hint=hint)
+
+
+def _check_further(event: TransferRequested, *, target_accepts: bool) -> None:
+    """Check the list of targets: there is a first one, they are few, and all differ."""
+    further = event.options.further_targets
+    if not further:
+        return
+    if event.options.rings_all and target_accepts:
+        raise InputError(
+            "targets that ring at once can't be asked to accept: let them ring one after the other"
+        )
+    if not event.target:
+        raise InputError("further targets need a first one: give a `target`, too")
+    if len(further) >= MOST_TARGETS:
+        raise InputError(f"a transfer has at most {MOST_TARGETS} targets, not {len(further) + 1}")
+    numbers = [event.target, *(one.number for one in further)]
+    if twice := next((number for number in numbers if numbers.count(number) > 1), None):
+        raise InputError(f"{twice} is a target twice: each is called once")

@@ -91,7 +91,7 @@ class Conductor:
     def _stepped(self, running: Running, step: Step, event: Event, at_s: float) -> Record:
         before, after = running.transfer, step.after
         running.transfer = after
-        if any(
+        if before.rivals is not after.rivals or any(
             (old.leg, old.number) != (new.leg, new.number)
             for old, new in zip(before.parties, after.parties, strict=True)
         ):

@@ -15,9 +15,12 @@ from hookflash.backends.base import LOST_TRACK, LegSnapshot
 from hookflash.called import (
     call_order,
     name_of_fallback,
+    name_of_target,
     names_of_asked,
+    names_of_further,
     names_of_recalls,
     names_of_redials,
+    place_in_list,
 )
 from hookflash.commands import Command, Forget, HangUp
 from hookflash.engine.record import Named, Parties
@@ -56,11 +59,13 @@ class Found:
     transfer: str
     roles: Mapping[str, LegSnapshot]
     known: Unfinished | None
+    others: tuple[LegSnapshot, ...] = ()
+    """Other targets, which ring at the same time."""
 
     @property
     def legs(self) -> tuple[LegId, ...]:
         """All marked legs."""
-        return tuple(leg.leg for leg in self.roles.values())
+        return tuple(leg.leg for leg in (*self.roles.values(), *self.others))
 
     @property
     def account(self) -> str:
@@ -108,6 +113,7 @@ class Found:
             transferor=transferor,
             transferee=transferee,
             target=target,
+            rivals=tuple(_party(leg, self.legs, self.account) for leg in self.others),
             request=request,
             account=self.account,
             owner_id=self.owner_id,
@@ -141,7 +147,8 @@ class Found:
 
     def clear(self) -> tuple[Command, ...]:
         """Remove the marks, and hang up who is being called."""
-        stray = [leg for leg in self.roles.values() if leg.peer is None and not leg.answered]
+        marked = (*self.roles.values(), *self.others)
+        stray = [leg for leg in marked if leg.peer is None and not leg.answered]
         return (
             Forget(legs=self.legs),
             *(HangUp(leg=leg.leg, cause="ORIGINATOR_CANCEL") for leg in stray),
@@ -175,15 +182,30 @@ def _party(found: LegSnapshot, ours: Iterable[LegId], account: str) -> Party:
     )
 
 
-def by_transfer(legs: Iterable[LegSnapshot]) -> dict[str, dict[str, LegSnapshot]]:
-    """Marked legs, by transfer ID and role. Of two in one role, the one that was called last."""
-    marked: dict[str, dict[str, LegSnapshot]] = {}
+def by_transfer(
+    legs: Iterable[LegSnapshot],
+) -> dict[str, tuple[dict[str, LegSnapshot], tuple[LegSnapshot, ...]]]:
+    """Marked legs, by transfer ID: one in each role, and the other targets.
+
+    Of several in one role, the one that was called last; of the targets of a list, the one that
+    talks, or has answered.
+    """
+    marked: dict[str, list[LegSnapshot]] = {}
     for leg in legs:
         if leg.transfer and leg.role:
-            roles = marked.setdefault(leg.transfer, {})
-            last = roles.get(leg.role, leg)
-            roles[leg.role] = max(last, leg, key=lambda one: call_order(one.transfer, one.leg))
-    return marked
+            marked.setdefault(leg.transfer, []).append(leg)
+    found: dict[str, tuple[dict[str, LegSnapshot], tuple[LegSnapshot, ...]]] = {}
+    for transfer, ours in marked.items():
+        roles = {leg.role: leg for leg in sorted(ours, key=_rank)}
+        targets = (leg for leg in ours if leg.role == Role.TARGET.value)
+        found[transfer] = roles, tuple(leg for leg in targets if leg is not roles[leg.role])
+    return found
+
+
+def _rank(leg: LegSnapshot) -> tuple[int, bool, bool, int]:
+    order = call_order(leg.transfer, leg.leg)
+    listed = leg.leg == name_of_target(leg.transfer) or place_in_list(leg.transfer, leg.leg) > 0
+    return 0 if listed else order, leg.peer is not None, leg.answered, order
 
 
 def what_became(  # noqa: PLR0911 - one for each outcome
@@ -198,7 +220,8 @@ def what_became(  # noqa: PLR0911 - one for each outcome
     partners = {leg.leg: leg.peer for leg in legs}
     partner = partners.get(parties.transferee.leg)
     target = parties.target.leg
-    if partner == target or partner in (*names_of_asked(transfer), *names_of_redials(transfer)):
+    later = (names_of_further, names_of_asked, names_of_redials)
+    if partner == target or any(partner in names(transfer) for names in later):
         return Outcome.TRANSFERRED, None, "The transferee and the target are talking."
     if partner == parties.transferor.leg:
         why = "The transferor and the transferee are talking again."

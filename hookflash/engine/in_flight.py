@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
+from typing import TypeVar
 
 import attrs
 
+from hookflash.called import caller_of
 from hookflash.commands import Command
 from hookflash.dialling.digits import CodeTable
 from hookflash.engine.record import Parties
 from hookflash.engine.rules import Meters, Rules
 from hookflash.events import CommandFailed, Event, LegHungUp, LegId, TimerFired
 from hookflash.fsm.transfer import Place, Transfer
+
+_Left = TypeVar("_Left")
 
 MOST_ENDED = 1_000
 """How many ended transfers are remembered: a late event or an old mark may still name one."""
@@ -41,8 +45,8 @@ class InFlight(dict[str, Running]):
         super().__init__()
         self.meters = Meters()
         self._of_leg: dict[LegId, str] = {}
-        self._ended: dict[str, None] = {}
-        """IDs of transfers that ended recently, the oldest first."""
+        self._ended: dict[str, tuple[LegId, ...]] = {}
+        """IDs of transfers that ended recently, the oldest first, and the legs that lived on."""
         self._dismissed: dict[LegId, None] = {}
         """Targets of ended transfers that were not joined: hung up if they appear later."""
 
@@ -76,24 +80,28 @@ class InFlight(dict[str, Running]):
         self.meters.begin(running.account, rules, transfer.kind, at_s)
 
     def replace(self, running: Running, before: Transfer) -> None:
-        """A party of a transfer has another leg now; the one before is hung up if it appears."""
+        """A transfer has other legs now; those that it has left are hung up if they appear."""
         after = running.transfer
-        for old, new in zip(before.parties, after.parties, strict=True):
-            if old.leg != new.leg:
+        now = {party.leg: after.id for party in after.everybody}
+        for old in before.everybody:
+            if old.leg not in now:
                 if self._of_leg.get(old.leg) == after.id:
                     del self._of_leg[old.leg]
-                _remember(self._dismissed, old.leg)
-                self._of_leg[new.leg] = after.id
+                _remember(self._dismissed, old.leg, None)
+        self._of_leg |= now
         running.parties = Parties.of(after)
 
     def end(self, transfer: Transfer) -> None:
         """Remove an ended transfer, and remember it. A leg that is in another stays there."""
-        for party in transfer.parties:
+        for party in transfer.everybody:
             if self._of_leg.get(party.leg) == transfer.id:
                 del self._of_leg[party.leg]
-        _remember(self._ended, transfer.id)
+        left = (party.leg for party in transfer.parties if party.place is Place.JOINED)
+        _remember(self._ended, transfer.id, tuple(left))
+        for rival in transfer.rivals:
+            _remember(self._dismissed, rival.leg, None)
         if transfer.target.place is not Place.JOINED:
-            _remember(self._dismissed, transfer.target.leg)
+            _remember(self._dismissed, transfer.target.leg, None)
         self.meters.end(self.pop(transfer.id).account, transfer.kind)
 
     def has_ended(self, transfer: str) -> bool:
@@ -101,13 +109,16 @@ class InFlight(dict[str, Running]):
         return transfer in self._ended
 
     def is_dismissed(self, leg: LegId) -> bool:
-        """Whether a leg was the target of a transfer that ended without it."""
-        return leg in self._dismissed
+        """Whether a transfer that has ended, without this leg, called it.
+
+        It may have been ordered by the controller before this one, and be called only now.
+        """
+        return leg in self._dismissed or leg not in self._ended.get(caller_of(leg), (leg,))
 
 
-def _remember(names: dict[str, None], name: str) -> None:
+def _remember(names: dict[str, _Left], name: str, left: _Left) -> None:
     """Remember a name, and forget the oldest if there are too many."""
-    names[name] = None
+    names[name] = left
     if len(names) > MOST_ENDED:
         del names[next(iter(names))]
 

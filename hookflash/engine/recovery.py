@@ -59,8 +59,10 @@ class Recovery:
     def marked(self, legs: Iterable[LegSnapshot], running: InFlight) -> list[Found]:
         """The marked transfers that are not in flight here."""
         return [
-            Found(transfer=transfer, roles=roles, known=self._unfinished.get(transfer))
-            for transfer, roles in by_transfer(legs).items()
+            Found(
+                transfer=transfer, roles=roles, others=others, known=self._unfinished.get(transfer)
+            )
+            for transfer, (roles, others) in by_transfer(legs).items()
             if transfer not in running
         ]
 

@@ -137,6 +137,8 @@ def check_rights(rules: Rules, asker: Asker, request: TransferRequested, own_num
         raise RequestRefused(why, Refusal.NOT_ENTITLED)
     if request.target:
         rules.check_target(request.target)
+    for further in request.options.further_targets:
+        rules.check_target(further.number)
     if request.options.fallback_target:
         rules.check_target(request.options.fallback_target)
     if request.options.caller_number:

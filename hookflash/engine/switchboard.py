@@ -385,7 +385,7 @@ class Switchboard:
         transfer = running.transfer
         record = attrs.evolve(self._conductor.step(running, event, at_s), begins=transfer)
         if not record.refused:
-            legs = [party.leg for party in transfer.parties]
+            legs = [party.leg for party in transfer.everybody]
             self.running.begin(running, legs, self.legs[event.leg].choices.rules, at_s)
         return record
 

@@ -24,6 +24,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hookflash import commands as c
+from hookflash.events import LegId
+from hookflash.fsm import rivals
 from hookflash.fsm.arrangement import ORDINARY_CALL, Arrangement, Hears
 from hookflash.fsm.hearing import let_hear
 from hookflash.fsm.inputs import Input
@@ -105,6 +107,12 @@ def _failure(work: Work, want: Arrangement) -> Input | None:
             if party.place is Place.MOVING:  # it is where it was
                 work.place(party, Place.JOINED)
     cause, result = _FAILS[t.waits_for]
+    heir = rivals.heir(t) if t.waits_for is Wait.CALLED else None
+    if heir is not None:
+        rivals.take_over(work, heir)
+        work.overdue, work.refused = False, None
+        work.note(waits_for=None, tries=0)
+        return None
     if result is Input.TARGET_FAILED and _absent(t, want) is Role.TRANSFEROR:
         return Input.TRANSFEROR_HUNG_UP  # the cause stays: the transfer had failed before
     if cause is not None:
@@ -154,6 +162,8 @@ def _stands(t: Transfer, want: Arrangement) -> bool:
             )
         )
     if not talk(*the_two(t, want.talk)) or (want.releases and t.armed):
+        return False
+    if any(rival.lives for rival in t.rivals):
         return False
     return not any(t.party(role).lives for role in want.leaves_then)
 
@@ -292,13 +302,17 @@ def _call(work: Work, want: Arrangement, role: Role) -> None:
     """Call a party, and wait until it answers."""
     t = work.transfer
     party = t.party(role)
-    rings_s = _ring_timeout_s(t, party) + t.policy.dial_grace_s
+    called = (party, *t.rivals) if role is Role.TARGET else (party,)
+    rings_s = max(ring_timeout_s(t, one) for one in called) + t.policy.dial_grace_s
     if party.place is Place.UNBORN or (work.overdue and not party.called):
         _dial(work, want, party)
     elif _joins_on_answer(t, want, role) and t.failsafe is not c.Trigger.ANSWER:
         _arm(work, party, t.transferee, c.Trigger.ANSWER)
         work.note(armed=True, rescued=Role.TRANSFEREE, failsafe=c.Trigger.ANSWER)
-    if party.called:
+    for rival in called[1:]:
+        if rival.place is Place.UNBORN or (work.overdue and not rival.called):
+            _ring(work, rival)
+    if work.transfer.party(role).called:
         _wait(work, Wait.ANSWER, rings_s)
     else:
         _wait(work, Wait.CALLED, min(t.policy.dial_timeout_s, rings_s))
@@ -313,11 +327,30 @@ def _joins_on_answer(t: Transfer, want: Arrangement, role: Role) -> bool:
     return want.failsafe is c.Trigger.ANSWER and t.transferee.lives and not waits
 
 
-def _ring_timeout_s(t: Transfer, party: Party) -> float:
-    return t.policy.recall_ring_timeout_s if party is t.transferor else t.policy.ring_timeout_s
+def ring_timeout_s(t: Transfer, party: Party) -> float:
+    """How long a party's phone may ring."""
+    if party is t.transferor:
+        return t.policy.recall_ring_timeout_s
+    return t.policy.ring_timeout_s if party.ring_timeout_s is None else party.ring_timeout_s
 
 
 def _dial(work: Work, want: Arrangement, party: Party) -> None:
+    """Call a party. If nobody but the transferee waits for it, the switch may join the two."""
+    t = work.transfer
+    alone = _joins_on_answer(t, want, work.role_of(party))
+    rescue = t.transferee.leg if alone else None
+    work.why = f"The {work.role_of(party)} is being called."
+    _ring(work, party, rescue)
+    work.note(
+        tries=t.tries + 1,
+        armed=rescue is not None,
+        rescued=Role.TRANSFEREE,
+        rescue_on_answer=rescue is not None,
+        failsafe=c.Trigger.ANSWER if rescue is not None else None,
+    )
+
+
+def _ring(work: Work, party: Party, rescue: LegId | None = None) -> None:
     """Call the target for the transferor, or, in a recall, the transferor for the transferee.
 
     Only who stands in for the target gets what the request gave along: a redialled target, and a
@@ -328,7 +361,6 @@ def _dial(work: Work, want: Arrangement, party: Party) -> None:
     role = work.role_of(party)
     is_recall = role is Role.TRANSFEROR
     caller = t.transferee if is_recall or t.has_no_transferor else t.transferor
-    rescue = t.transferee.leg if _joins_on_answer(t, want, role) else None
     context = None if is_recall else t.context
     work.order(
         c.Dial(
@@ -343,21 +375,13 @@ def _dial(work: Work, want: Arrangement, party: Party) -> None:
             headers=context.headers if context else (),
             account=t.account,
             owner_id=t.owner_id if is_recall else "",
-            ring_timeout_s=_ring_timeout_s(t, party),
+            ring_timeout_s=ring_timeout_s(t, party),
             transfer=t.id,
             role=role.value,
             rescue=rescue,
         )
     )
     work.place(party, Place.RINGING)
-    work.note(
-        tries=t.tries + 1,
-        armed=rescue is not None,
-        rescued=Role.TRANSFEREE,
-        rescue_on_answer=rescue is not None,
-        failsafe=c.Trigger.ANSWER if rescue is not None else None,
-    )
-    work.why = f"The {role} is being called."
 
 
 def _arm(work: Work, party: Party, rescued: Party, when: c.Trigger) -> None:
@@ -429,7 +453,7 @@ def _join(work: Work, want: Arrangement, roles: tuple[Role, Role]) -> None:
             rescue=waits.leg if watched else None,
             disarm=tuple(
                 p.leg
-                for p in t.parties
+                for p in t.everybody
                 if t.armed and p.lives
                 if p is not rescued or (t.rescued is None and p in (one, other))
             ),
@@ -470,6 +494,8 @@ def _keep(work: Work, want: Arrangement, roles: tuple[Role, Role]) -> None:
         _arm(work, one, waits, c.Trigger.LEFT_ALONE)
         work.note(armed=True, rescued=third, failsafe=c.Trigger.LEFT_ALONE)
     work.note(joined_for=None)
+    if want.calls is not None and t.party(want.calls).place is Place.UNBORN:
+        _ring(work, t.party(want.calls))
     if want.limit is not None:
         _wait(work, Wait.PEOPLE, want.limit(t))
     else:
@@ -491,6 +517,8 @@ def _let_go(work: Work, want: Arrangement) -> None:
         others_talk = want.talk is not None and talk(*the_two(work.transfer, want.talk))
         if others_talk or not work.transfer.party(role).answered:
             dismiss(work, role)
+    if work.transfer.rivals:
+        rivals.let_go(work)
 
 
 def dismiss(work: Work, role: Role) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 
 import attrs
 
-from hookflash.called import name_of_fallback, recalls_by
+from hookflash.called import name_of_fallback, name_of_further, place_in_list, recalls_by
 from hookflash.events import NO_OPTIONS, Kind, LegId, TransferOptions, TransferRequested
 from hookflash.fsm.policy import Policy
 from hookflash.fsm.transfer import Party, Place, Role, Transfer
@@ -74,10 +74,22 @@ def new_transfer(
             withheld=leg in withheld,
         )
 
+    further = options.further_targets
     return Transfer(
         id=transfer,
         kind=kind,
         policy=chosen(policy, options),
+        further=() if options.rings_all else further,
+        rivals=tuple(
+            Party(
+                name_of_further(transfer, number),
+                one.number,
+                Place.UNBORN,
+                answered=False,
+                ring_timeout_s=one.ring_timeout_s,
+            )
+            for number, one in enumerate(further if options.rings_all else (), start=2)
+        ),
         transferor=party(transferor, leg_b),
         transferee=party(transferee, leg_a),
         target=Party(leg_c, number_c, Place.UNBORN, answered=False),
@@ -98,6 +110,7 @@ def found_transfer(
     transferor: Party,
     transferee: Party,
     target: Party,
+    rivals: tuple[Party, ...] = (),
     request: TransferRequested | None = None,
     account: str = "",
     owner_id: str = "",
@@ -115,6 +128,7 @@ def found_transfer(
         transferor: as it was found.
         transferee: as it was found.
         target: as it was found.
+        rivals: other targets that were found.
         request: the original request, if it is known.
         account: the account of the transfer.
         owner_id: the user or device that the transferor's leg belongs to.
@@ -123,13 +137,18 @@ def found_transfer(
     asked = request or TransferRequested(leg=transferor.leg, transfer=transfer, by="found")
     swapped = transferee.peer == transferor.leg and target.answered and target.lives
     fell_back = target.leg == name_of_fallback(transfer)
+    options = asked.options
+    called = place_in_list(transfer, target.leg)
+    in_turn = target.lives and not options.rings_all
     return Transfer(
         id=transfer,
         kind=kind,
-        policy=chosen(policy, asked.options),
+        policy=chosen(policy, options),
         transferor=_called(transferor),
         transferee=transferee,
         target=_called(target),
+        further=options.further_targets[called:] if in_turn else (),
+        rivals=tuple(_called(rival) for rival in rivals),
         by=asked.by,
         separated=True,
         announced=True,
@@ -139,7 +158,7 @@ def found_transfer(
         rescued=Role.TARGET if swapped else None,
         account=account,
         owner_id=owner_id,
-        context=asked.options.context,
+        context=options.context,
         return_to=return_to,
     )
 

@@ -386,6 +386,7 @@ def _facts(record: Transfer) -> Iterator[e.Event]:
                 yield e.LegHungUp(leg=party.leg, cause="UNALLOCATED_NUMBER")
             yield e.LegsJoined(first=party.leg, second="a-stranger")
             yield e.LegMovedAway(leg=party.leg)
+    yield from _of_rivals(record)
     for party in (record.transferor, record.target):
         if party.rings or party.called:
             yield e.LegCreated(leg=party.leg, number=party.number)
@@ -400,6 +401,16 @@ def _facts(record: Transfer) -> Iterator[e.Event]:
             continue
         yield e.LegsJoined(first=first, second=second)
     yield e.LegsReleased(first=alice, second=carol)
+
+
+def _of_rivals(record: Transfer) -> Iterator[e.Event]:
+    for rival in record.rivals:
+        if rival.lives:
+            yield e.LegAnswered(leg=rival.leg)
+            yield e.LegParked(leg=rival.leg)
+            yield e.LegHungUp(leg=rival.leg)
+            if record.armed and record.transferee.lives:
+                yield e.LegsJoined(first=record.transferee.leg, second=rival.leg)
 
 
 def _failures(record: Transfer) -> Iterator[e.Event]:
@@ -429,8 +440,8 @@ def broken_promise(step: Step) -> str | None:
         return _broken_at_the_end(step)
     if t.deadline is None:
         return f"{t.state.value} has no deadline"
-    if not any(party.lives for party in t.parties):
-        return f"{t.state.value} goes on without any leg"
+    if (forgotten := _forgotten(t)) is not None:
+        return forgotten
     if step.before.outcome is not None and t.outcome is None:
         return "a decided outcome was forgotten"
     if t.state in ON_HOLD and t.transferee.place is Place.PARKED and t.transferee.sound is None:
@@ -444,9 +455,23 @@ def _broken_at_the_end(step: Step) -> str | None:
         return "a transfer ended without an outcome"
     if t.deadline or t.sound_timer:
         return "a transfer that is over has a timer"
+    if t.over and _rings_on(t):
+        return "a transfer is over, and a target rings on"
     if t.over and any(party.lives and party.peer is None for party in t.parties):
         return "a transfer is over, and somebody is left alone"
     return None
+
+
+def _forgotten(t: Transfer) -> str | None:
+    if not any(party.lives for party in t.parties):
+        return f"{t.state.value} goes on without any leg"
+    return "a target rings on after another has answered" if _rings_on(t) else None
+
+
+def _rings_on(t: Transfer) -> bool:
+    """Whether a rival was left behind: no longer needed, and not hung up."""
+    decided = t.over or t.target.answered or not t.target.lives
+    return decided and any(rival.lives and not rival.dismissed for rival in t.rivals)
 
 
 def _broken_by(step: Step, command: c.Command) -> str | None:

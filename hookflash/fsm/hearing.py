@@ -25,7 +25,7 @@ def let_hear(work: Work, want: Arrangement) -> bool:
     """
     t = work.transfer
     _give_up_announcement(work)
-    ordered = False
+    ordered = found_any = False
     for role, hears in want.hears.items():
         party = work.transfer.party(role)
         if party.place is not Place.PARKED:
@@ -35,15 +35,16 @@ def let_hear(work: Work, want: Arrangement) -> bool:
         anew = hears in (Hears.TONE, Hears.PROMPT)
         found = isinstance(work.event, TransferFound) and not anew
         if party.sound != sound and found:
-            # the previous controller's sound plays on, and no event reports it
-            work.rewrite(party, sound=sound, hears=True)
+            # the previous controller's sound plays on, as a rule: the switch will be asked
+            work.rewrite(party, sound=sound)
+            found_any = True
         elif party.sound != sound or (party.overtaken and not party.coming):
             ordered = True
             _wish(work, party, sound)
     if want.ends or not want.hears:
         if t.sound_timer is not None:
             work.set_sound_timer(None)
-    elif ordered:
+    elif ordered or found_any:
         work.note(sounds_left=t.policy.sound_attempts - 1)
         work.set_sound_timer(t.policy.sound_timeout_s)
     elif work.sounds_due:

@@ -14,12 +14,10 @@ from typing import Any, TypeAlias
 from hookflash import commands as c
 from hookflash import events as e
 from hookflash.events import LegId
+from hookflash.fsm import rivals
 from hookflash.fsm.inputs import Input
 from hookflash.fsm.transfer import Party, Place, Role, State, Wait
-from hookflash.fsm.work import Work
-
-LOST_TRACK = "LOST_TRACK"
-"""The cause of a hang-up that was not seen: the switch was asked, and does not know the leg."""
+from hookflash.fsm.work import LOST_TRACK, Work
 
 News: TypeAlias = Input | str
 
@@ -61,7 +59,14 @@ def observe(work: Work) -> News:
     if kind in _OF_ONE_LEG:
         party = work.party_of(event.leg)
         if party is None:
-            return STRANGER
+            rival = work.rival_of(event.leg)
+            if rival is None:
+                return STRANGER
+            if not rival.lives:
+                return LATE
+            if (became := rivals.hear(work, event, rival)) is not None:
+                return became
+            party = work.transfer.target
         if not party.lives:
             return LATE  # or too early: nobody has called it
         return _OF_ONE_LEG[kind](work, event, party)
@@ -173,6 +178,10 @@ def _gone(work: Work, party: Party, cause: str) -> News:
     role = work.role_of(party)
     work.place(party, Place.GONE)
     _leave_behind(work, party.leg)
+    heir = rivals.heir(t) if role is Role.TARGET and not party.answered else None
+    if heir is not None and not party.dismissed:
+        rivals.take_over(work, heir)
+        return "One of the targets can't be had. Others are still being called."
     if t.joining is not None and party.leg in t.joining:
         work.note(joining=None)
     if role is Role.TARGET and t.cause is None and t.outcome is None:
@@ -191,12 +200,12 @@ def _leave_behind(work: Work, *legs: LegId) -> None:
 
 
 def _joined(work: Work, event: e.LegsJoined) -> News:
-    first, second = work.party_of(event.first), work.party_of(event.second)
-    if first is None or second is None:  # with a stranger
-        ours = first or second
-        if ours is None:
-            return STRANGER
-        return _moved_away(work, event, ours) if ours.lives else LATE
+    pair = (event.first, event.second)
+    if (became := _joined_with_rival(work, *pair)) is not None:
+        return became
+    first, second = map(work.party_of, pair)
+    if first is None or second is None:
+        return _joined_with_stranger(work, event, first or second)
     if not (first.lives and second.lives):
         return LATE
     if first.peer == second.leg and second.peer == first.leg:
@@ -204,8 +213,22 @@ def _joined(work: Work, event: e.LegsJoined) -> News:
     news = _JOINED[frozenset((work.role_of(first), work.role_of(second)))]
     if news is Input.REUNITED and not work.transfer.separated:
         return NoNews("Late event of a join from before the separation, ignored.")
-    _talk(work, event.first, event.second)
+    _talk(work, *pair)
     return news
+
+
+def _joined_with_stranger(work: Work, event: e.LegsJoined, ours: Party | None) -> News:
+    if ours is None:
+        return STRANGER
+    return _moved_away(work, event, ours) if ours.lives else LATE
+
+
+def _joined_with_rival(work: Work, first: LegId, second: LegId) -> str | None:
+    rival = work.rival_of(first) or work.rival_of(second)
+    ours = work.party_of(first) or work.party_of(second)
+    if rival is None or ours is None or not (rival.lives and ours.lives):
+        return None
+    return rivals.is_fetched(work, ours, rival)
 
 
 def _talk(work: Work, *pair: LegId) -> None:
@@ -222,7 +245,8 @@ def _talk(work: Work, *pair: LegId) -> None:
     if t.transferee.leg in pair:
         work.note(announced=True)  # it is too late for that
     if t.target.leg in pair:
-        work.note(accepted=True)  # another program has connected it: there is nothing left to ask
+        # the first that talks is the one, and there is nothing left to ask
+        work.note(accepted=True, further=())
     _leave_behind(work, *pair)
     for leg, peer in (pair, pair[::-1]):
         if (party := work.party_of(leg)) is not None:
@@ -292,6 +316,8 @@ def _failed(work: Work, event: e.CommandFailed) -> News:
         if t.joining is None:
             return "One of the two is gone. The switch is asked where the other is."
         work.note(joining=None)
+    if isinstance(order, c.Dial) and (rival := work.rival_of(order.leg)) is not None:
+        return rivals.hear(work, e.LegHungUp(leg=rival.leg), rival) or NOT_HERE
     work.refused = type(order)
     return f"The switch has refused an order ({type(order).__name__}): {event.reason}"
 

@@ -20,7 +20,7 @@ from typing import Final
 import attrs
 
 from hookflash.commands import Trigger
-from hookflash.events import Kind, LegId
+from hookflash.events import FurtherTarget, Kind, LegId
 from hookflash.fsm.inputs import ByIdentity
 from hookflash.fsm.policy import Policy
 from hookflash.sounds import Sound
@@ -184,6 +184,8 @@ class Party:
     """Whether the party withholds its number."""
     dismissed: bool = False
     """Whether its hang-up has been ordered."""
+    ring_timeout_s: float | None = None
+    """How long its phone may ring; `None`: as the policy says."""
 
     @property
     def lives(self) -> bool:
@@ -226,6 +228,11 @@ class Transfer:
     """The user or device that the transferor's leg belongs to; empty: none is known."""
     questions: int = 0
     """How many times the transferor was asked for the number of the target."""
+    further: tuple[FurtherTarget, ...] = ()
+    """The targets that are still to be called if this one can't be had."""
+    rivals: tuple[Party, ...] = ()
+    """The other targets that are called at the same time. The first that answers takes the role of
+    the target, and those that it leaves behind are hung up."""
     context: TransferContext | None = None
     """What the request gave along: variables and headers for the target, a program's data."""
     return_to: str = ""
@@ -336,6 +343,11 @@ class Transfer:
     def parties(self) -> tuple[Party, Party, Party]:
         """Transferor, transferee and target."""
         return (self.transferor, self.transferee, self.target)
+
+    @property
+    def everybody(self) -> tuple[Party, ...]:
+        """The three parties, and the rivals of the target."""
+        return (*self.parties, *self.rivals) if self.rivals else self.parties
 
     @property
     def over(self) -> bool:

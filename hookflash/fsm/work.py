@@ -28,6 +28,9 @@ _SILENT = {"sound": None, "coming": False, "overtaken": False, "hears": False, "
 _MOVES = (c.Split, c.Join, c.Park, c.Fetch, c.SendBack)
 """Orders after which legs are not where they were."""
 
+LOST_TRACK = "LOST_TRACK"
+"""The cause of a hang-up that was not seen: the switch was asked, and does not know the leg."""
+
 MOST_LOOKS = 3
 """How many times the switch is asked where the legs are, before the deadline counts anyway."""
 
@@ -105,21 +108,30 @@ class Work:
         copy = _copy_party(party)
         for name, value in changes.items():
             _force(copy, name, value)
-        _force(self.transfer, self.role_of(party), copy)
+        rivals = self.transfer.rivals
+        if any(party is rival for rival in rivals):
+            changed = tuple(copy if rival is party else rival for rival in rivals)
+            _force(self.transfer, "rivals", changed)
+        else:
+            _force(self.transfer, self.role_of(party), copy)
 
-    def replace(self, role: Role, number: str, leg: LegId) -> None:
+    def replace(
+        self, role: Role, number: str, leg: LegId, *, ring_timeout_s: float | None = None
+    ) -> None:
         """Give a role to a party that is still to be called. Another that has it is hung up.
 
         Args:
             role: whose.
             number: to call.
             leg: the ID of its leg.
+            ring_timeout_s: how long its phone may ring; `None`: as the policy says.
         """
         t = self.transfer
         before = t.party(role)
         if before.lives:
-            self.order(c.HangUp(leg=before.leg, cause="ORIGINATOR_CANCEL"))
-        party = Party(leg, number, Place.UNBORN, answered=False)
+            cause = "NORMAL_CLEARING" if before.answered else "ORIGINATOR_CANCEL"
+            self.order(c.HangUp(leg=before.leg, cause=cause))
+        party = Party(leg, number, Place.UNBORN, answered=False, ring_timeout_s=ring_timeout_s)
         _force(t, role, party)
         self.note(rescue_on_answer=False, failsafe=None)
         if role is Role.TARGET:
@@ -132,6 +144,10 @@ class Work:
                 return party
         return None
 
+    def rival_of(self, leg: LegId) -> Party | None:
+        """The rival of the target that has a leg."""
+        return next((one for one in self.transfer.rivals if one.leg == leg), None)
+
     def role_of(self, party: Party) -> Role:
         """The role of a party."""
         t = self.transfer
@@ -139,7 +155,7 @@ class Work:
             return Role.TRANSFEROR
         if party is t.transferee:
             return Role.TRANSFEREE
-        if party is t.target:
+        if party is t.target or any(party is rival for rival in t.rivals):
             return Role.TARGET
         raise InternalError("a stale copy of a party was written back")
 
@@ -167,7 +183,7 @@ class Work:
         t = self.transfer
         number = t.looks + 1
         self.note(looks=number)
-        legs = tuple(party.leg for party in t.parties if party.lives)
+        legs = tuple(party.leg for party in t.everybody if party.lives)
         self.order(c.Look(legs=legs, transfer=t.id, number=number))
         return number
 

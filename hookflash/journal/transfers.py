@@ -42,6 +42,12 @@ def write_transfer(connection: sqlite3.Connection, record: Record) -> None:
     if request is not None and record.parties is not None:
         _insert_transfer(connection, record, request, record.parties)
     if record.outcome is not None:
+        if record.parties is not None:  # the last of several, or a fallback target
+            target = record.parties.target
+            connection.execute(
+                "UPDATE transfers SET target = ?, target_call = ? WHERE id = ? AND outcome IS NULL",
+                (target.number, target.leg, record.transfer),
+            )
         connection.execute(
             "UPDATE transfers SET state = 'idle', ended = ?, last_step = ?, outcome = ?, cause = ?,"
             " sip_status = ?, ended_by = ? WHERE id = ? AND outcome IS NULL",
@@ -158,8 +164,11 @@ def past_after(past: Past | None, record: Record) -> Past | None:
     if past is None or past.outcome is not None:
         return past
     if record.outcome is not None:
+        parties = record.parties or past.parties
         return attrs.evolve(
             past,
+            target=parties.target.number,
+            parties=attrs.evolve(past.parties, target=parties.target),
             state="idle",
             ended=record.at,
             outcome=record.outcome.value,

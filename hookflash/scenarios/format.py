@@ -235,7 +235,8 @@ class _Reader:
             )
         self._moment(line, *place)
         kind = Kind(line["kind"]) if "kind" in line else Kind.ATTENDED
-        fields: dict[str, Any] = {**line, "kind": kind}
+        further = tuple(line.get("further", ()))
+        fields: dict[str, Any] = {**line, "kind": kind, "further": further}
         read = ScriptLine(**fields)
         self._doer(read, *place)
         return read

@@ -22,7 +22,14 @@ from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.faults import Faults, parse_faults
 from hookflash.called import name_of_fallback, name_of_recall
 from hookflash.engine.record import Record
-from hookflash.events import Kind, TransferFound, TransferRequested
+from hookflash.events import (
+    NO_OPTIONS,
+    FurtherTarget,
+    Kind,
+    TransferFound,
+    TransferOptions,
+    TransferRequested,
+)
 from hookflash.fsm.begin import NOBODY, found_transfer, new_transfer
 from hookflash.fsm.explore import Card, Exploration, Violation, explore
 from hookflash.fsm.machine import AND_THEN, Rulebook
@@ -56,6 +63,9 @@ NO_HARDSHIPS: Mapping[str, Faults] = {}
 WITHOUT_A_NUMBER = 4_000
 """Records of a search from a request without a number. With the number, a transfer goes on as any
 other, and the other searches are complete."""
+
+WITH_A_LIST = 4_000
+"""Records of a search with two targets, in turn or at once: the same tables once more."""
 
 POLICIES: Mapping[str, Policy] = {
     "as delivered": Policy(),
@@ -191,6 +201,9 @@ def search_tables(
             )
         if kind in (Kind.ATTENDED, Kind.BLIND):
             yield _search_without_number(kind, join_attempts)
+        if kind is not Kind.HOLD:
+            for rings_all in (False, True):
+                yield _search_with_list(kind, join_attempts, rings_all=rings_all)
         began = time.perf_counter()
         starts = found_on_the_switch(kind, Policy(join_attempts=2, sound_attempts=2))
         if kind is Kind.HANDOVER:
@@ -219,6 +232,25 @@ def _search_without_number(kind: Kind, join_attempts: int) -> Search:
         complete=True,
         took_s=time.perf_counter() - began,
     )
+
+
+def _search_with_list(kind: Kind, join_attempts: int, *, rings_all: bool) -> Search:
+    """Search from a request with two targets."""
+    began = time.perf_counter()
+    policy = Policy(join_attempts=join_attempts, recall_attempts=0)
+    start = asked_for(kind, policy, options=two_targets(rings_all=rings_all))
+    return Search(
+        kind=kind,
+        beginning="two targets at once" if rings_all else "two targets in turn",
+        found=explore(Rulebook(SPEC_FOR[kind]), start, max_records=WITH_A_LIST),
+        complete=True,
+        took_s=time.perf_counter() - began,
+    )
+
+
+def two_targets(*, rings_all: bool) -> TransferOptions:
+    """A request with a second target."""
+    return TransferOptions(further_targets=(FurtherTarget(number="2601"),), rings_all=rings_all)
 
 
 def _merged(looks: Sequence[Exploration]) -> Exploration:
@@ -253,13 +285,20 @@ def _shortest_violations(looks: Iterable[Exploration]) -> tuple[Violation, ...]:
 _A, _B, _C = ("a", "1001"), ("b", "1002"), ("c", "2600")
 
 
-def asked_for(kind: Kind, policy: Policy, number: str = _C[1]) -> Transfer:
+def asked_for(
+    kind: Kind,
+    policy: Policy,
+    number: str = _C[1],
+    *,
+    options: TransferOptions = NO_OPTIONS,
+) -> Transfer:
     """The initial record of a search: two talk, and nothing has been requested yet.
 
     Args:
         kind: the kind of transfer.
         policy: the operator's choices.
         number: the target's; empty: the transferor will be asked for it.
+        options: what the request chooses.
     """
     return new_transfer(
         transfer="t1",
@@ -268,6 +307,7 @@ def asked_for(kind: Kind, policy: Policy, number: str = _C[1]) -> Transfer:
         transferor=NOBODY if kind is Kind.HANDOVER else _A,
         transferee=_B,
         target=(_C[0], number),
+        options=options,
         return_to=_goes_back(kind, policy),
     )
 

@@ -211,7 +211,9 @@ class SimulatedRig:
         )
         self.roster.seat((caller, called), legs)
 
-    def ask_transfer(self, who: str, target: str, kind: e.Kind) -> None:
+    def ask_transfer(
+        self, who: str, target: str, kind: e.Kind, options: e.TransferOptions = e.NO_OPTIONS
+    ) -> None:
         """Ask for a transfer."""
         self._requests += 1
         self.simulation.handle(
@@ -220,6 +222,7 @@ class SimulatedRig:
                 transfer=f"request-{self._requests}",
                 target=target,
                 kind=kind,
+                options=options,
                 by="program",
             )
         )

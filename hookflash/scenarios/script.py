@@ -12,7 +12,7 @@ from typing import Final, Protocol, TypeVar
 
 import attrs
 
-from hookflash.events import Kind
+from hookflash.events import NO_OPTIONS, FurtherTarget, Kind, TransferOptions
 
 CLOCK = "clock"
 """The actor that lets deadlines pass."""
@@ -62,7 +62,7 @@ ASKS_TRANSFER: Final = Verb(
     "asks",
     ("transfer",),
     "A program asks for a transfer on the party's behalf.",
-    takes=("target", "kind"),
+    takes=("target", "kind", "further", "rings_all"),
 )
 ASKS_HOLD: Final = Verb("asks", ("hold",), "A program asks to put the other party on hold.")
 ASKS_TAKEBACK: Final = Verb("asks", ("takeback",), "A program asks for the party's takeback.")
@@ -168,6 +168,16 @@ class ScriptLine:
     loses: str | None = None
     target: str = ""
     kind: Kind = Kind.ATTENDED
+    further: tuple[str, ...] = ()
+    rings_all: bool = False
+
+    @property
+    def options(self) -> TransferOptions:
+        """What a request chooses."""
+        return TransferOptions(
+            further_targets=tuple(FurtherTarget(number=number) for number in self.further),
+            rings_all=self.rings_all,
+        )
 
     @property
     def verb(self) -> Verb:
@@ -217,7 +227,9 @@ class PhoneActions(Protocol[DoneT_co]):
 class RequestActions(Protocol[DoneT_co]):
     """What programs request on a party's behalf. A refused request changes nothing."""
 
-    def ask_transfer(self, who: str, target: str, kind: Kind) -> DoneT_co:
+    def ask_transfer(
+        self, who: str, target: str, kind: Kind, options: TransferOptions = NO_OPTIONS
+    ) -> DoneT_co:
         """Ask for a transfer to a number; for a hold, if the kind is `hold`."""
         ...
 
@@ -263,7 +275,9 @@ def verbs_of_phones(phones: PhoneActions[DoneT_co]) -> dict[Verb, Perform[DoneT_
 def verbs_of_requests(requests: RequestActions[DoneT_co]) -> dict[Verb, Perform[DoneT_co]]:
     """The performer of each verb of programs."""
     return {
-        ASKS_TRANSFER: lambda line: requests.ask_transfer(line.who, line.target, line.kind),
+        ASKS_TRANSFER: lambda line: requests.ask_transfer(
+            line.who, line.target, line.kind, line.options
+        ),
         ASKS_HOLD: lambda line: requests.ask_transfer(line.who, "", Kind.HOLD),
         ASKS_TAKEBACK: lambda line: requests.ask_takeback(line.who),
         ASKS_COMPLETE: lambda line: requests.ask_complete(line.who),

@@ -69,7 +69,7 @@ async def _begin(
         "" if isinstance(asked, r.HoldRequest) else asked.target or "",
         kind=Kind.HOLD if is_hold else Kind(asked.transfer_type),
         transfer=name,
-        options=options_from_kazoo(msgspec.structs.asdict(asked)),
+        options=options_from_kazoo(msgspec.to_builtins(asked)),
         by=caller.name,
     )
     return await on.accept(account, handle.id, handle.asked)

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from hookflash import commands as c
-from hookflash.called import name_of_asked, name_of_fallback, name_of_recall, name_of_redial
+from hookflash.called import (
+    name_of_asked,
+    name_of_fallback,
+    name_of_further,
+    name_of_recall,
+    name_of_redial,
+    place_in_list,
+)
 from hookflash.events import DeclineRequested
 from hookflash.fsm.arrange import dismiss
 from hookflash.fsm.transfer import Outcome, Place, Role
@@ -51,6 +58,20 @@ def redial(work: Work) -> None:
     """Call the target once more, by a new leg."""
     t = work.transfer
     work.replace(Role.TARGET, t.target.number, name_of_redial(t.id, t.recalls))
+
+
+def call_next(work: Work) -> None:
+    """Call the next target of the list, by a new leg."""
+    t = work.transfer
+    following, *rest = t.further
+    number = place_in_list(t.id, t.target.leg) + 2
+    work.note(further=tuple(rest), cause=None)
+    work.replace(
+        Role.TARGET,
+        following.number,
+        name_of_further(t.id, number),
+        ring_timeout_s=following.ring_timeout_s,
+    )
 
 
 def fall_back(work: Work) -> None:

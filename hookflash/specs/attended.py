@@ -14,6 +14,7 @@ from hookflash.fsm.inputs import Input as On
 from hookflash.fsm.spec import Phase, Spec, ignore, phase, refuse, row
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.specs import accepting, asking, common, partial, swap, telling
+from hookflash.specs import actions as do
 from hookflash.specs import guards as given
 from hookflash.specs.common import A, B, C, S
 
@@ -61,7 +62,10 @@ DIALING = phase(S.DIALING, Arrangement(hears={A: Hears.RINGBACK, B: Hears.MUSIC}
     accepting.ANSWERED, accepting.NOT_YET,
     row(On.TARGET_ANSWERED, to=S.CONSULTING,
         why="The target answered. It is being connected to the transferor."),
-    asking.NO_SUCH_NUMBER, telling.TOLD,
+    asking.NO_SUCH_NUMBER,
+    row(On.TARGET_FAILED, given.another_target, to=S.DIALING, do=do.call_next,
+        why="The target can't be had. The next one is called."),
+    telling.TOLD,
     row(On.TARGET_FAILED, to=S.FAILED_RECONNECT,
         why="Busy, refused or no answer. Transferor and transferee are being reconnected."),
     row(On.TRANSFEROR_HUNG_UP, given.partial_unwanted, to=S.ENDING,
@@ -151,6 +155,8 @@ ABANDONED = phase(S.ABANDONED,
         hears={A: Hears.RINGBACK}),
     accepting.ANSWERED,
     row(On.ARRANGED, to=S.IDLE, why="Transferor and target are talking, as an ordinary call."),
+    row(On.TARGET_FAILED, given.another_target, to=S.ABANDONED, do=do.call_next,
+        why="The target can't be had. The next one is called for the transferor."),
     row(On.TARGET_FAILED, On.UNARRANGEABLE, to=S.ENDING,
         why="Nobody is left for the transferor: the call ends."),
     row(On.TRANSFEROR_HUNG_UP, to=S.ENDING, why="The transferor left, too. The call ends."),

@@ -136,6 +136,11 @@ def return_wanted(work: Work) -> bool:
     return bool(t.return_to) and not t.fell_back and t.transferee.lives
 
 
+def another_target(work: Work) -> bool:
+    """The list has another target, and nothing is decided yet."""
+    return bool(work.transfer.further) and work.transfer.outcome is None
+
+
 def fallback_wanted(work: Work) -> bool:
     """There is a fallback target, which was not called yet."""
     t = work.transfer

@@ -30,6 +30,8 @@ def back(*failed: On, turns_away: bool = False) -> tuple[tuple[Entry, ...], ...]
     away = (do.turn_away,) if turns_away else ()
     blame = (do.blame_target,) if turns_away else ()
     return (
+        row(*failed, given.another_target, given.transferee_present, to=S.PARTIAL, do=do.call_next,
+            why="The target can't be had. The next one is called for the caller."),
         row(*failed, given.return_wanted, to=S.RETURNING, do=away,
             why="The target can't be had. The caller goes back where it came from."),
         row(*failed, given.fallback_wanted, to=S.FALLBACK, do=(*blame, do.fall_back),

@@ -36,10 +36,19 @@ def rescue(*failed: On) -> tuple[tuple[Entry, ...], ...]:
     )
 
 
+def next_or_rescue(*failed: On) -> tuple[tuple[Entry, ...], ...]:
+    """The same where the list may have another target."""
+    return (
+        row(*failed, given.another_target, given.transferee_present, to=S.PARTIAL, do=do.call_next,
+            why="The target can't be had. The next one is called for the transferee."),
+        *rescue(*failed),
+    )
+
+
 LET_GO = Arrangement(hears={B: Hears.RINGBACK_OR_MUSIC}, calls=C, leaves=(A,),
     failsafe=Trigger.ANSWER)
 CALLED = (
-    *rescue(On.TARGET_FAILED),
+    *next_or_rescue(On.TARGET_FAILED),
     row(On.TARGET_ANSWERED, to=S.COMPLETING, why="The target answered. It gets the transferee."),
     row(On.HANDED_OVER, to=S.COMPLETING, why="The switch has connected transferee and target."),
     row(On.TARGET_FAILED, to=S.ENDING,
@@ -53,7 +62,7 @@ HAND_OVER = Arrangement(talk=(B, C), outcome=Outcome.TRANSFERRED, leaves_then=(A
 COMPLETED = (
     row(On.ARRANGED, to=S.IDLE,
         why="Transferee and target are talking. The transfer is complete."),
-    *rescue(On.TARGET_FAILED, On.UNARRANGEABLE),
+    *next_or_rescue(On.TARGET_FAILED, On.UNARRANGEABLE),
     row(On.TARGET_FAILED, to=S.ENDING, why="The target left before it was connected."),
     row(On.TRANSFEREE_HUNG_UP, to=S.ENDING, why="The transferee left before it was connected."),
     row(On.UNARRANGEABLE, to=S.ENDING, why="The two could not be connected: the call ends."),

@@ -7,6 +7,7 @@ up, the other two have each other: the failsafe connects the party that waits.
 from __future__ import annotations
 
 from hookflash.commands import Trigger
+from hookflash.fsm.arrange import ring_timeout_s
 from hookflash.fsm.arrangement import Arrangement, Hears
 from hookflash.fsm.inputs import Input as On
 from hookflash.fsm.spec import ignore, phase, row
@@ -22,14 +23,15 @@ def swap_limit_s(transfer: Transfer) -> float:
     policy = transfer.policy
     if transfer.target.answered:
         return policy.hold_limit_s
-    return policy.ring_timeout_s + policy.dial_grace_s
+    called = (transfer.target, *transfer.rivals)
+    return max(ring_timeout_s(transfer, one) for one in called) + policy.dial_grace_s
 
 
 # The tables are laid out by hand: one entry is one sentence, on a line or two.
 # fmt: off
 
 SWAPPED = phase(S.SWAPPED,
-    Arrangement(talk=(A, B), hears={C: Hears.MUSIC}, failsafe=Trigger.LEFT_ALONE,
+    Arrangement(talk=(A, B), hears={C: Hears.MUSIC}, calls=C, failsafe=Trigger.LEFT_ALONE,
         limit=swap_limit_s),
     row(On.SWAP_ASKED, given.target_can_take_over, to=S.CONSULTING,
         why="The transferor talks with the target again. The transferee hears music."),
@@ -45,6 +47,8 @@ SWAPPED = phase(S.SWAPPED,
         why="The transferor left, and the switch has connected the others on its own."),
     row(On.TAKEBACK_ASKED, to=S.TAKEBACK,
         why="The transferor keeps the transferee. The target is released."),
+    row(On.TARGET_FAILED, given.another_target, to=S.SWAPPED, do=do.call_next,
+        why="The target can't be had. The next one is called, and the two talk on."),
     row(On.TARGET_FAILED, On.LIMIT_PASSED, to=S.FAILED_RECONNECT,
         why="The target is gone, or waited too long. Transferor and transferee go on talking."),
     row(On.TRANSFEREE_HUNG_UP, given.target_rings, given.call_unwanted, to=S.ENDING,
@@ -77,6 +81,6 @@ RANG_ALL_THE_TIME = (
         why="The target, which rang all the time, answered. It gets the transferor."),
     row(On.TARGET_FAILED, given.both_present, to=S.FAILED_RECONNECT,
         why="The target, which rang all the time, failed. The two are being reconnected."),
-    *partial.rescue(On.TARGET_FAILED),
+    *partial.next_or_rescue(On.TARGET_FAILED),
     row(On.TARGET_FAILED, to=S.ENDING, why="The target failed, and only one party is left."),
 )
