@@ -30,6 +30,7 @@ PEOPLES_LIMITS = frozenset(
         State.FAILURE_HEARD,
         State.SWAPPED,
         State.RECALL_PAUSE,
+        State.RETURNING,  # FreeSWITCH reports nothing: it is asked
         State.ENDING,
     }
 )

@@ -8,6 +8,7 @@ from typing import Any, cast
 import msgspec
 
 from hookflash.api import answers
+from hookflash.api.requests import ListedTarget
 from hookflash.server.http import envelope, health, sign_in
 from hookflash.server.http.document import openapi_document
 from reference_pages.markdown import grid, page, paragraphs, sentence
@@ -47,6 +48,7 @@ def http_page() -> str:
         "The answer is an [ErrorEnvelope](#errorenvelope).",
         "## Shapes",
         *(part for name in names for part in http_shape(name, document["components"]["schemas"])),
+        *shape_section(ListedTarget.__name__, ListedTarget, level=3),
     )
 
 

@@ -17,6 +17,7 @@ from hookflash.api.answers import (
     TransferPage,
     TransferView,
 )
+from hookflash.api.requests import ListedTarget
 from hookflash.journal.step import KINDS
 from hookflash.promises.names import PROMISES
 from hookflash.promises.production import CHECKED
@@ -42,6 +43,7 @@ def websocket_page() -> str:
         "## Messages of the service",
         *(part for kind in ours for part in shape_section(kind.__name__, kind, level=3)),
         f"Kinds of events are {kinds}.",
+        *shape_section(ListedTarget.__name__, ListedTarget, level=3),
         "## Answers and events",
         *(
             part

@@ -184,6 +184,7 @@ def metaflows_page() -> str:
         schema.section("The file"),
         schema.section("action", "action"),
         schema.section("data of a transfer", "transfer", level=3),
+        schema.section("further", "further", level=3),
         schema.section("data of a hold", "hold", level=3),
         "`resume` and `hangup` take no data.",
         "## Patterns",
