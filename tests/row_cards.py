@@ -20,7 +20,13 @@ from hookflash.events import Kind
 from hookflash.fsm.explore import Card, Exploration, explore
 from hookflash.fsm.machine import Rulebook
 from hookflash.fsm.policy import Policy
-from hookflash.scenarios.prove import POLICIES, WITHOUT_TRANSFEROR, asked_for, found_on_the_switch
+from hookflash.scenarios.prove import (
+    POLICIES,
+    WITHOUT_TRANSFEROR,
+    asked_for,
+    found_on_the_switch,
+    two_targets,
+)
 from hookflash.sounds import Recording
 from hookflash.specs.catalog import SPEC_FOR
 
@@ -85,6 +91,15 @@ def searches(kind: Kind) -> tuple[Exploration, ...]:
         *(
             explore(rules, found, max_records=60)
             for found in found_on_the_switch(kind, ACCEPTS)
+            if kind is not Kind.HOLD
+        ),
+        *(
+            explore(
+                rules,
+                asked_for(kind, policy, options=two_targets(rings_all=rings_all)),
+                max_records=1_500,
+            )
+            for policy, rings_all in ((FEW, False), (FEW, True), (ACCEPTS, False))
             if kind is not Kind.HOLD
         ),
         *(
