@@ -20,6 +20,7 @@ from hookflash.errors import InputError
 from hookflash.events import Event
 from hookflash.sounds import (
     AskedSound,
+    Conversation,
     HeardSound,
     Media,
     Music,
@@ -49,15 +50,21 @@ def teach_values(converter: Converter) -> None:
     """Make a converter write sounds as text, and a program's data as an object."""
     converter.register_unstructure_hook(ProgramData, lambda data: data.value)
     converter.register_structure_hook(ProgramData, lambda value, _: program_data(value))
-    for kind in (Music, Tone, Recording, OtherSound, Media):
+    for kind in (Music, Tone, Recording, OtherSound, Conversation, Media):
         converter.register_unstructure_hook(kind, str)
     for union, reader in (
         (Sound, parse_sound),
         (AskedSound, parse_asked_sound),
-        (HeardSound, heard_sound),
+        (HeardSound, _heard),
+        (Sound | Conversation, _heard),
     ):
         converter.register_structure_hook(union, _read_text_with(reader))
         converter.register_structure_hook(union | None, _read_text_with(reader, or_none=True))
+
+
+def _heard(text: str) -> HeardSound:
+    is_part = text.startswith("conversation:")
+    return Conversation(text.partition(":")[2]) if is_part else heard_sound(text)
 
 
 def _read_text_with(

@@ -62,6 +62,24 @@ class Park:
     leg: str
     unless_with: tuple[str, ...] = ()
     """Not if the switch is joining it with one of these: parking it now would end a leg."""
+    part_of: str = ""
+    """The leg in whose conversation it has taken part, and which it leaves (`TakePart`)."""
+
+
+@attrs.frozen(kw_only=True)
+class TakePart:
+    """Let a parked leg take part in the conversation of two. Proof: `SoundStarted`.
+
+    All three hear each other; the sound is a `Conversation`. The other two stay joined as they are,
+    with their failsafe. It ends when the leg is joined or parked (`Park`), and when the other leg
+    ends: `SoundStopped`, then `LegParked`.
+    """
+
+    leg: str
+    of: str
+    """The leg in whose conversation it takes part."""
+    unless_with: tuple[str, ...] = ()
+    """Not if the switch is joining it with one of these, by its failsafe: see `Park`."""
 
 
 @attrs.frozen(kw_only=True)
@@ -341,6 +359,7 @@ SwitchCommand: TypeAlias = (
     | Park
     | Fetch
     | SendBack
+    | TakePart
     | HoldWithMusic
     | PlayRingback
     | PlayTone

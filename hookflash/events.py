@@ -302,6 +302,8 @@ class TransferOptions:
     """What the transferor dials to take the transferee back; empty: nothing."""
     swap_digits: str | None = None
     """What the transferor dials to change between transferee and target; empty: nothing."""
+    three_way_digits: str | None = None
+    """What the transferor dials to bring all three into one conversation; empty: nothing."""
     complete_digits: str | None = None
     """What the transferor dials to hand over without hanging up; empty: nothing."""
     ring_timeout_s: float | None = None
@@ -422,6 +424,14 @@ class DeclineRequested:
 
 
 @attrs.frozen(kw_only=True)
+class ThreeWayRequested:
+    """The transferor wants all three in one conversation, or talks with the target alone again."""
+
+    transfer: str
+    by: str = "digits"
+
+
+@attrs.frozen(kw_only=True)
 class HangUpRequested:
     """A person or a program asks to hang up a leg."""
 
@@ -482,6 +492,7 @@ ControlRequest: TypeAlias = (
     | SwapRequested
     | AcceptRequested
     | DeclineRequested
+    | ThreeWayRequested
     | NumberGiven
     | NumberRejected
 )

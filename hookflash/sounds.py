@@ -258,13 +258,24 @@ class OtherSound:
         return f"other:{self.text}"
 
 
+@attrs.frozen
+class Conversation:
+    """The voices of two others, in whose conversation a party takes part (`commands.TakePart`)."""
+
+    leg: str
+    """One of the two: its leg."""
+
+    def __str__(self) -> str:
+        return f"conversation:{self.leg}"
+
+
 Sound: TypeAlias = Music | Tone | Recording
 """What can be played."""
 
 AskedSound: TypeAlias = Music | Tone | Recording | Media
 """What may be asked for: a sound, or the ID of one."""
 
-HeardSound: TypeAlias = Music | Tone | Recording | OtherSound
+HeardSound: TypeAlias = Music | Tone | Recording | OtherSound | Conversation
 """What a party may be reported to hear."""
 
 SILENCE: Final = Tone((Burst((), 1000),))

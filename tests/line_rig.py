@@ -156,6 +156,9 @@ class LineRig(ABC):
     async def ask_decline(self, who: str) -> None:
         await self._ask(who, TransferHandle.decline)
 
+    async def ask_three_way(self, who: str) -> None:
+        await self._ask(who, TransferHandle.three_way)
+
     async def _ask(self, who: str, ask: Callable[[TransferHandle], Awaitable[object]]) -> None:
         with suppress(RequestRefused, NotFound, BackendClosed):
             if self.controller.engine is not None and who in self._handles:

@@ -29,6 +29,7 @@ PEOPLES_LIMITS = frozenset(
         State.ACCEPTING,
         State.FAILURE_HEARD,
         State.SWAPPED,
+        State.THREE_WAY,
         State.RECALL_PAUSE,
         State.RETURNING,  # FreeSWITCH reports nothing: it is asked
         State.ENDING,

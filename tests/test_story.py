@@ -36,6 +36,7 @@ from hookflash.commands import (
     SendBack,
     SetTimer,
     Split,
+    TakePart,
     Trigger,
     WithholdKeys,
 )
@@ -287,6 +288,7 @@ COMMANDS: tuple[tuple[Command, str], ...] = (
     (Park(leg="b"), "park bob"),
     (Fetch(leg="b"), "take bob out of its application"),
     (SendBack(leg="b", to="origin"), "send bob back"),
+    (TakePart(leg="b", of="a"), "let bob take part in the conversation of alice"),
     (HoldWithMusic(leg="b", music=Recording("m")), "play music to bob"),
     (PlayRingback(leg="a", ringback=Recording("r")), "play ringback to alice"),
     (PlayTone(leg="a", tone=Recording("t")), "play a tone to alice"),

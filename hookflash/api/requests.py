@@ -106,6 +106,15 @@ SwapDigits: TypeAlias = Annotated[
         examples=["*4"],
     ),
 ]
+ThreeWayDigits: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[0-9A-D*#]{{0,8}}{NOTHING_FOLLOWS}",
+        description="What the transferor dials to bring all three into one conversation, and to"
+        " leave it; empty: nothing.",
+        examples=["*3"],
+    ),
+]
 CompleteDigits: TypeAlias = Annotated[
     str,
     Meta(
@@ -361,6 +370,7 @@ class TransferRequest(ApiCommand, frozen=True, kw_only=True):
     transfer_type: TransferType = "attended"
     takeback_dtmf: TakebackDigits | None = None
     swap_dtmf: SwapDigits | None = None
+    three_way_dtmf: ThreeWayDigits | None = None
     complete_dtmf: CompleteDigits | None = None
     moh: HeldSound | None = None
     ringback: RingbackSound | None = None
@@ -455,6 +465,13 @@ class DeclineRequest(TransferCommand, frozen=True, kw_only=True):
 
     A program does so if it hears that a machine has answered. The transfer has then failed, with
     the cause DECLINED.
+    """
+
+
+class ThreeWayRequest(TransferCommand, frozen=True, kw_only=True):
+    """Bring transferor, transferee and target into one conversation.
+
+    Asked again, the transferor talks with the target alone, and the transferee hears music.
     """
 
 

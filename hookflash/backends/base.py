@@ -30,6 +30,7 @@ from hookflash import events as e
 from hookflash.commands import SwitchCommand
 from hookflash.errors import BackendError
 from hookflash.events import LegSnapshot
+from hookflash.sounds import Conversation
 
 __all__ = [
     "ASKED_AGAIN_S",
@@ -80,7 +81,8 @@ def facts_about(living: Iterable[LegSnapshot]) -> Iterator[e.CallEvent]:
         if leg.peer in legs and leg.leg < (leg.peer or ""):
             yield e.LegsJoined(first=leg.leg, second=leg.peer or "")
         elif leg.parked:
-            yield e.LegParked(leg=leg.leg)
+            if not isinstance(leg.hears, Conversation):
+                yield e.LegParked(leg=leg.leg)
             if leg.hears is not None:
                 yield e.SoundStarted(leg=leg.leg, sound=leg.hears)
 

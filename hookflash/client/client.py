@@ -49,6 +49,7 @@ class Client:
     swap = _sends(r.SwapRequest)
     accept = _sends(r.AcceptRequest)
     decline = _sends(r.DeclineRequest)
+    three_way = _sends(r.ThreeWayRequest)
     hang_up = _sends(r.HangUpRequest)
     list_transfers = _sends(r.ListTransfersRequest)
     get_transfer = _sends(r.GetTransferRequest)

@@ -68,6 +68,8 @@ class Module(StrEnum):
     """Put the party at the other end on hold."""
     SWAP = "swap"
     """Change between transferee and target."""
+    THREE_WAY = "three_way"
+    """Bring all three into one conversation."""
     COMPLETE = "complete"
     """Hand over without hanging up."""
     ACCEPT = "accept"

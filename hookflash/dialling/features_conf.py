@@ -105,7 +105,7 @@ KNOWN: Final[dict[str, dict[str, tuple[_Check, str]]]] = {
         "transferinvalidsound": (_any, "hookflash's own tones stay in effect"),
         "atxferabort": (_keys, ""),
         "atxfercomplete": (_keys, ""),
-        "atxferthreeway": (_keys, "no conference of three"),
+        "atxferthreeway": (_keys, ""),
         "atxferswap": (_keys, ""),
         "pickupexten": (_any, ""),
         "pickupsound": (_any, ""),
@@ -486,8 +486,12 @@ def _convert_takeback(features: Features, result: _Conversion) -> None:
             result.takeback.append(_TomlLine(toml, (_cited(setting),)))
 
 
-_IN_TRANSFER: Final = {"atxferswap": "swap_digits", "atxfercomplete": "complete_digits"}
-"""Codes that exist in a transfer only. Asterisk's default of the second one, `*2`, begins the codes
+_IN_TRANSFER: Final = {
+    "atxferswap": "swap_digits",
+    "atxferthreeway": "three_way_digits",
+    "atxfercomplete": "complete_digits",
+}
+"""Codes that exist in a transfer only. Asterisk's default of the last one, `*2`, begins the codes
 for a transfer here, and is not converted."""
 
 
@@ -583,6 +587,7 @@ def _list_rest(features: Features, result: _Conversion, table: CodeTable | None)
         "atxferabort",
         "transferdialattempts",
         "atxferswap",
+        "atxferthreeway",
         "atxfercomplete",
         "transferdigittimeout",
         *(name for name in _SOUNDS if _is_converted(features, name)),

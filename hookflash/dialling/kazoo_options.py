@@ -26,11 +26,11 @@ def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> Transfer
 
     Args:
         data: Kazoo's `moh`, `ringback`, `takeback_dtmf` and `timeout` (in seconds), and our own
-            `swap_dtmf`, `complete_dtmf`, `further_targets`, `rings_all`, `recall_attempts`,
-            `fallback_target`, `target_accepts`, `accept_dtmf`, `decline_dtmf`, `accept_prompt`,
-            `accept_limit` (in seconds), `briefing`, `announcement`, `failure_sound`, `return_to`,
-            `caller_id_number`, `caller_id_name`, `variables`, `headers` and `data`, each of its
-            type or missing. Other keys are ignored.
+            `swap_dtmf`, `three_way_dtmf`, `complete_dtmf`, `further_targets`, `rings_all`,
+            `recall_attempts`, `fallback_target`, `target_accepts`, `accept_dtmf`, `decline_dtmf`,
+            `accept_prompt`, `accept_limit` (in seconds), `briefing`, `announcement`,
+            `failure_sound`, `return_to`, `caller_id_number`, `caller_id_name`, `variables`,
+            `headers` and `data`, each of its type or missing. Other keys are ignored.
         where: the place of `data`, with which the places in errors begin.
 
     Raises:
@@ -48,6 +48,7 @@ def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> Transfer
         ringback=sounds["ringback"],
         takeback_digits=cast("str | None", data.get("takeback_dtmf")),
         swap_digits=cast("str | None", data.get("swap_dtmf")),
+        three_way_digits=cast("str | None", data.get("three_way_dtmf")),
         complete_digits=cast("str | None", data.get("complete_dtmf")),
         ring_timeout_s=None if timeout_s is None else float(timeout_s),
         further_targets=tuple(map(_further, cast("Iterable[object]", further or ()))),
@@ -94,6 +95,7 @@ def options_to_kazoo(options: TransferOptions) -> dict[str, object]:
     written: dict[str, object] = {
         "takeback_dtmf": options.takeback_digits,
         "swap_dtmf": options.swap_digits,
+        "three_way_dtmf": options.three_way_digits,
         "complete_dtmf": options.complete_digits,
         "moh": _text(options.music),
         "ringback": _text(options.ringback),

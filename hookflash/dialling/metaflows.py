@@ -178,6 +178,7 @@ class _Data(TypedDict, total=False):
     ringback: str
     timeout: _Seconds
     swap_dtmf: str
+    three_way_dtmf: str
     complete_dtmf: str
     further_targets: list[_Further]
     rings_all: bool
@@ -370,8 +371,8 @@ def _check_value(key: str, value: object, where: str) -> None:
         program_data(value, where)
 
 
-CODES_IN_TRANSFER = 3
-"""Codes that exist while a transfer runs: takeback, swap and complete."""
+CODES_IN_TRANSFER = 4
+"""Codes that exist while a transfer runs: takeback, swap, three-way and complete."""
 
 
 def _faults_of_size(codes: list[Code], where: str) -> Iterator[InputError]:

@@ -6,7 +6,8 @@ event: to the outside the leg is in its application). When the script is over, t
 in FreeSWITCH; `park` ends the script without that. `sendmsg` with `execute` runs one application
 beside the script.
 
-Emulated are answer, park, playback, bridge, set, unset, export, sleep, echo, transfer and hangup.
+Emulated are answer, park, playback, bridge, set, unset, export, sleep, echo, transfer, hangup, and
+three_way where a leg is sent to it and to the park after it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from hookflash.backends.simulator.sounds import sound_length_s
 from hookflash.backends.simulator.switch import (
     Extension,
     Sense,
+    ToPart,
     ToPhone,
     ToSound,
 )
@@ -218,6 +220,9 @@ class Applications:
                 script.clear()
                 played = sound_played(sound)
                 return ToSound(played, sound_length_s(played, file_s=self._file_s))
+            case [("three_way", of), ("park", "")]:
+                script.pop(0)  # the rest follows when the other leg ends
+                return ToPart(of)
             case [("set", "hangup_after_bridge=true"), ("bridge", dial_string)]:
                 script.clear()
                 return ToPhone(read_dial_string(dial_string).number)

@@ -32,6 +32,7 @@ from hookflash.emulator.legs import EmulatedLeg
 from hookflash.emulator.phone_book import PhoneBook
 from hookflash.emulator.session import DEFAULT_LIMITS, ConnectionLimits, EventSocketSession
 from hookflash.errors import InputError
+from hookflash.sounds import Conversation
 
 STOCK_PASSWORD: Final = "ClueCon"  # noqa: S105 - FreeSWITCH's own, known to everybody
 """The password with which FreeSWITCH is installed."""
@@ -212,6 +213,10 @@ class Emulator:
                 self.api.answered(leg)
             case e.LegParked():
                 self.apps.parked(leg)
+            case e.SoundStarted(sound=Conversation(leg=of)):
+                self.publisher.took_part(leg, of)
+            case e.SoundStopped(sound=Conversation(leg=of)):
+                self.publisher.left_part(leg, of)
             case e.SoundStarted():
                 path = path_heard(fact.sound)
                 self.publisher.sound_started(leg, path, self.apps.run_of(leg, path))

@@ -420,6 +420,18 @@ class EventPublisher:
         leg.variables["current_application_response"] = response
         self.executed(leg, "playback", response)
 
+    def took_part(self, leg: EmulatedLeg, of: LegId) -> None:
+        """Publish that a leg takes part in a conversation: a media bug of the other leg."""
+        leg.is_in_dialplan()
+        self.executes(leg, "three_way", of)
+        self.publish("MEDIA_BUG_START", self.legs[of], _eavesdrops(of))
+
+    def left_part(self, leg: EmulatedLeg, of: LegId) -> None:
+        """Publish that a leg takes part no longer."""
+        if of in self.legs:
+            self.publish("MEDIA_BUG_STOP", self.legs[of], _eavesdrops(of))
+        self.executed(leg, "three_way")
+
     def pressed(self, leg: EmulatedLeg, fact: DigitPressed) -> None:
         """Publish a key."""
         leg.digits += fact.digit
@@ -469,6 +481,10 @@ _ENDED_BY_SWITCH: Final = frozenset(
 
 def _pair(first: EmulatedLeg, second: EmulatedLeg) -> list[Header]:
     return [("Bridge-A-Unique-ID", first.id), ("Bridge-B-Unique-ID", second.id)]
+
+
+def _eavesdrops(leg: LegId) -> list[Header]:
+    return [("Media-Bug-Function", "eavesdrop"), ("Media-Bug-Target", leg)]
 
 
 def _playback(sound: str) -> list[Header]:

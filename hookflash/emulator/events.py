@@ -104,6 +104,10 @@ ORIGINS: Final = {
     "DTMF": Origin("switch_channel.c", "switch_channel_dequeue_dtmf", "677"),
     "PLAYBACK_START": Origin("switch_ivr_play_say.c", "switch_ivr_play_file", "1646"),
     "PLAYBACK_STOP": Origin("switch_ivr_play_say.c", "switch_ivr_play_file", "2020"),
+    "MEDIA_BUG_START": Origin(
+        "switch_core_media_bug.c", "switch_core_media_bug_add_function", "1017"
+    ),
+    "MEDIA_BUG_STOP": Origin("switch_core_media_bug.c", "switch_core_media_bug_close", "1307"),
     "BACKGROUND_JOB": Origin("mod_event_socket.c", "api_exec", "1572"),
 }
 _SENT_BY_A_CLIENT: Final = Origin("mod_event_socket.c", "parse_command", "2257")

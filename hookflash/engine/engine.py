@@ -159,6 +159,14 @@ class Engine:
         """
         return await self.ask(e.DeclineRequested(transfer=transfer, by=by))
 
+    async def three_way(self, transfer: str, *, by: str = "program") -> Record:
+        """Bring all three into one conversation; asked again, the transferee hears music.
+
+        Raises:
+            RequestRefused: there are no three.
+        """
+        return await self.ask(e.ThreeWayRequested(transfer=transfer, by=by))
+
     async def hang_up(self, leg: e.LegId, *, by: str = "program") -> Record:
         """Hang up a leg.
 

@@ -32,6 +32,7 @@ from hookflash.fsm.transfer import State
 _CONTROLS: Final[Mapping[Module, type[e.ControlRequest]]] = {
     Module.RESUME: e.TakebackRequested,
     Module.SWAP: e.SwapRequested,
+    Module.THREE_WAY: e.ThreeWayRequested,
     Module.COMPLETE: e.CompleteRequested,
     Module.ACCEPT: e.AcceptRequested,
     Module.DECLINE: e.DeclineRequested,
@@ -151,7 +152,14 @@ class FeatureCodes:
         if asking and matched.number:
             return e.NumberGiven(transfer=asking, target=matched.number)
         match action.module:
-            case Module.RESUME | Module.SWAP | Module.COMPLETE | Module.ACCEPT | Module.DECLINE:
+            case (
+                Module.RESUME
+                | Module.SWAP
+                | Module.THREE_WAY
+                | Module.COMPLETE
+                | Module.ACCEPT
+                | Module.DECLINE
+            ):
                 running = self._running.of(leg.id)
                 return _CONTROLS[action.module](transfer=running.transfer.id if running else "")
             case Module.HANGUP:

@@ -30,6 +30,7 @@ from hookflash.fsm.begin import found_transfer
 from hookflash.fsm.policy import Policy
 from hookflash.fsm.transfer import Outcome, Party, Place, Role, Transfer
 from hookflash.returns import ORIGIN
+from hookflash.sounds import Conversation
 from hookflash.transfer_context import ProgramData
 
 
@@ -170,12 +171,16 @@ def _party(found: LegSnapshot, ours: Iterable[LegId], account: str) -> Party:
         place = Place.PARKED
     else:
         place = Place.MOVING if found.answered else Place.RINGING
+    part = found.hears if isinstance(found.hears, Conversation) else None
     return Party(
         found.leg,
         found.number,
         place,
         found.answered,
         peer=found.peer if place is Place.JOINED else None,
+        sound=part,
+        hears=part is not None,
+        heard=part is not None,
         outside=found.outside or foreign,
         foreign=foreign,
         withheld=found.withheld,

@@ -77,6 +77,10 @@ class Controls(Protocol):
         """Decline the call in the target's place."""
         ...
 
+    async def three_way(self, transfer: str) -> Record:
+        """Bring all three into one conversation."""
+        ...
+
 
 class TransferHandle:
     """A requested transfer: follow it, control it, wait for its end."""
@@ -152,6 +156,14 @@ class TransferHandle:
             RequestRefused: no target has to accept now.
         """
         await self._engine.decline(self.id)
+
+    async def three_way(self) -> None:
+        """Bring all three into one conversation; asked again, the transferee hears music.
+
+        Raises:
+            RequestRefused: there are no three.
+        """
+        await self._engine.three_way(self.id)
 
     def end(self, result: Result | BackendClosed) -> None:
         """Wake the waiting tasks. For the engine."""

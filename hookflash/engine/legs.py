@@ -32,6 +32,8 @@ from hookflash.sounds import NO_MEDIA, MediaList
 
 DEFAULT_SWAP_DIGITS: Final = "*4"
 """As in Asterisk (`atxferswap`)."""
+DEFAULT_THREE_WAY_DIGITS: Final = "*3"
+"""As in Asterisk (`atxferthreeway`)."""
 
 
 @attrs.frozen(kw_only=True)
@@ -50,6 +52,9 @@ class Account:
     otherwise."""
     swap_digits: str = DEFAULT_SWAP_DIGITS
     """What a transferor dials to change between transferee and target; empty: nothing."""
+    three_way_digits: str = DEFAULT_THREE_WAY_DIGITS
+    """What a transferor dials to bring all three into one conversation, and to leave it; empty:
+    nothing."""
     complete_digits: str = ""
     """What a transferor dials to hand over without hanging up; empty: nothing. A code that begins
     another one of the account, such as `*2`, has to wait for the digit timeout."""
@@ -92,6 +97,7 @@ class Account:
 _IN_TRANSFER: Final = {
     "takeback_digits": Module.RESUME,
     "swap_digits": Module.SWAP,
+    "three_way_digits": Module.THREE_WAY,
     "complete_digits": Module.COMPLETE,
 }
 """The codes that exist in a transfer only. If two are alike, the first one counts."""

@@ -32,6 +32,7 @@ from hookflash.fsm.inputs import Input
 from hookflash.fsm.policy import backoff_s
 from hookflash.fsm.transfer import Outcome, Party, Place, Role, Transfer, Wait
 from hookflash.fsm.work import Work
+from hookflash.sounds import Conversation
 
 # ------------------------------------------------------------------- the results
 
@@ -84,6 +85,7 @@ _FAILS: Mapping[Wait | None, tuple[str | None, Input]] = {
     Wait.JOINED: ("JOIN_FAILED", Input.UNARRANGEABLE),
     Wait.STRANDED: ("JOIN_FAILED", Input.UNARRANGEABLE),
     Wait.RETURNED: (None, Input.UNARRANGEABLE),
+    Wait.PART: (None, Input.UNARRANGEABLE),
     Wait.PEOPLE: ("HOLD_LIMIT", Input.LIMIT_PASSED),
     Wait.PAUSE: (None, Input.LIMIT_PASSED),
 }
@@ -132,8 +134,15 @@ def _attempts(t: Transfer) -> int:
             return t.policy.dial_attempts
         case Wait.FREE | Wait.JOINED | Wait.STRANDED:
             return t.policy.join_attempts
+        case Wait.PART:
+            return _attempts_to_take_part(t)
         case _:
             return 0
+
+
+def _attempts_to_take_part(t: Transfer) -> int:
+    """After those to join the two."""
+    return t.policy.join_attempts + t.policy.sound_attempts
 
 
 def _both_live(t: Transfer) -> bool:
@@ -496,10 +505,44 @@ def _keep(work: Work, want: Arrangement, roles: tuple[Role, Role]) -> None:
     work.note(joined_for=None)
     if want.calls is not None and t.party(want.calls).place is Place.UNBORN:
         _ring(work, t.party(want.calls))
+    if want.hears.get(third) is Hears.CONVERSATION and _bring_in(work, one, third):
+        return
     if want.limit is not None:
         _wait(work, Wait.PEOPLE, want.limit(t))
+    elif want.pause is not None:
+        _wait(work, Wait.PAUSE, want.pause(t))
     else:
         _wait(work, Wait.GONE, t.policy.hangup_timeout_s)
+
+
+def _bring_in(work: Work, one: Party, role: Role) -> bool:
+    """Let the third party take part in the conversation of two.
+
+    A leg that was parked since, or is not there, takes part by another order. One that the switch
+    does not let take part is ordered again after a while only.
+
+    Returns:
+        Whether that is still to be done.
+    """
+    t = work.transfer
+    third = t.party(role)
+    part = Conversation(one.leg)
+    if not third.lives or (third.sound == part and third.hears):
+        return False
+    others = tuple(party.leg for party in t.parties if party is not third)
+    if t.tries >= _attempts_to_take_part(t):
+        pass
+    elif third.place is Place.PARKED and (third.sound != part or work.overdue):
+        work.order(c.TakePart(leg=third.leg, of=one.leg, unless_with=others))
+        work.place(third, Place.MOVING)
+        work.rewrite(t.party(role), sound=part)
+        work.note(tries=t.tries + 1)
+        work.why = f"The {role} is being brought into the conversation."
+    elif third.place is Place.MOVING and work.overdue:
+        work.order(c.Park(leg=third.leg, unless_with=others))
+        work.note(tries=t.tries + 1)
+    _wait(work, Wait.PART, backoff_s(t.policy.sound_timeout_s, max(t.tries, 1)))
+    return True
 
 
 # --- letting go

@@ -27,6 +27,7 @@ class Hears(Enum):
     FAILURE = "that the target has failed"
     REMINDER = "a reminder"
     TONE = "a tone, then the call ends"
+    CONVERSATION = "the two others, and is heard by them"
 
 
 @attrs.frozen(kw_only=True)
@@ -53,7 +54,7 @@ class Arrangement:
     limit: Limit | None = None
     """How long it may last once it is arranged."""
     pause: Limit | None = None
-    """How long it lasts."""
+    """How long it lasts; where two talk, after how long the switch is asked whether they do."""
     returns: bool = False
     """Whether the transferee goes back where it came from."""
     ends: bool = False

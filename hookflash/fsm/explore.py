@@ -361,6 +361,7 @@ def _requests(record: Transfer) -> Iterator[e.Event]:
         yield e.TransferFound(transfer=record.id)
         yield e.TransferFound(transfer=record.id, state=State.SWAPPED.value)
         yield e.TransferFound(transfer=record.id, state=State.ACCEPTING.value)
+        yield e.TransferFound(transfer=record.id, state=State.THREE_WAY.value)
         return
     if not record.over:
         yield e.TransferRequested(
@@ -371,6 +372,7 @@ def _requests(record: Transfer) -> Iterator[e.Event]:
     yield e.SwapRequested(transfer=record.id)
     yield e.AcceptRequested(transfer=record.id)
     yield e.DeclineRequested(transfer=record.id)
+    yield e.ThreeWayRequested(transfer=record.id)
     yield e.NumberGiven(transfer=record.id, target=A_NUMBER)
 
 
@@ -379,6 +381,8 @@ def _facts(record: Transfer) -> Iterator[e.Event]:
     for party in record.parties:
         if party.lives:
             yield e.LegParked(leg=party.leg)
+            if party.takes_part and party.sound:
+                yield e.SoundStarted(leg=party.leg, sound=party.sound)
             yield e.LegHungUp(leg=party.leg, cause="NORMAL_CLEARING")
             if party is record.transferor and party.rings:
                 yield e.LegHungUp(leg=party.leg, cause="USER_BUSY")

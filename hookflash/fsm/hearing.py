@@ -14,7 +14,7 @@ from hookflash.fsm.arrangement import Arrangement, Hears
 from hookflash.fsm.policy import PartialSound, backoff_s
 from hookflash.fsm.transfer import Party, Place, Transfer
 from hookflash.fsm.work import Work
-from hookflash.sounds import SILENCE, Sound
+from hookflash.sounds import SILENCE, Conversation, Sound
 
 
 def let_hear(work: Work, want: Arrangement) -> bool:
@@ -25,26 +25,13 @@ def let_hear(work: Work, want: Arrangement) -> bool:
     """
     t = work.transfer
     _give_up_announcement(work)
-    ordered = found_any = False
-    for role, hears in want.hears.items():
-        party = work.transfer.party(role)
-        if party.place is not Place.PARKED:
-            continue
-        sound = _sound(t, party, hears)
-        # a target that is asked is asked again: it may have answered while nobody was there
-        anew = hears in (Hears.TONE, Hears.PROMPT)
-        found = isinstance(work.event, TransferFound) and not anew
-        if party.sound != sound and found:
-            # the previous controller's sound plays on, as a rule: the switch will be asked
-            work.rewrite(party, sound=sound)
-            found_any = True
-        elif party.sound != sound or (party.overtaken and not party.coming):
-            ordered = True
-            _wish(work, party, sound)
-    if want.ends or not want.hears:
+    sounds = {role: one for role, one in want.hears.items() if one is not Hears.CONVERSATION}
+    news = [_let_one_hear(work, t.party(role), hears) for role, hears in sounds.items()]
+    ordered = any(news)
+    if want.ends or not sounds:
         if t.sound_timer is not None:
             work.set_sound_timer(None)
-    elif ordered or found_any:
+    elif ordered or None in news:
         work.note(sounds_left=t.policy.sound_attempts - 1)
         work.set_sound_timer(t.policy.sound_timeout_s)
     elif work.sounds_due:
@@ -52,6 +39,32 @@ def let_hear(work: Work, want: Arrangement) -> bool:
     elif isinstance(work.event, SoundStopped) and any(p.waits_in_silence for p in t.parties):
         work.look_for_sounds()
     return ordered
+
+
+def _let_one_hear(work: Work, party: Party, hears: Hears) -> bool | None:
+    """Play to one party what it should hear.
+
+    Returns:
+        Whether that is another sound than before; `None` if the previous controller has played it.
+    """
+    t = work.transfer
+    if party.place is not Place.PARKED:
+        # an order to take part is under way, whose proof may be lost
+        return party.takes_part and t.sound_timer is None
+    sound = _sound(t, party, hears)
+    if party.takes_part:
+        _leave_conversation(work, party, sound)
+        return True
+    if party.sound == sound and (party.coming or not party.overtaken):
+        return False
+    # a target that is asked is asked again: it may have answered while nobody was there
+    anew = hears in (Hears.TONE, Hears.PROMPT)
+    if party.sound != sound and isinstance(work.event, TransferFound) and not anew:
+        # the previous controller's sound plays on, as a rule: the switch will be asked
+        work.rewrite(party, sound=sound)
+        return None
+    _wish(work, party, sound)
+    return True
 
 
 def _sound(t: Transfer, party: Party, hears: Hears) -> Sound:
@@ -65,7 +78,8 @@ def _sound(t: Transfer, party: Party, hears: Hears) -> Sound:
     has_left = not t.transferor.lives or t.transferor.dismissed
     let_go = hears is Hears.RINGBACK_OR_MUSIC or (hears is Hears.MUSIC_OR_RINGBACK and has_left)
     if let_go and policy.partial_sound is PartialSound.MUSIC:
-        return (None if _is_announced_to(t, party) else party.sound) or policy.music
+        sound = None if _is_announced_to(t, party) else party.sound
+        return sound if isinstance(sound, Sound) else policy.music
     if hears in (Hears.DIAL_TONE, Hears.RINGBACK) and t.lacks_number:  # nobody is called yet
         return policy.dial_tone if t.questions <= 1 else policy.wrong_number_tone
     return policy.ringback if let_go else getattr(policy, _SOUNDS.get(hears, "ringback"))
@@ -98,6 +112,16 @@ _SOUNDS: Mapping[Hears, str] = {
 """The operator's choices, by what people hear. The others hear ringback."""
 
 
+def _leave_conversation(work: Work, party: Party, sound: Sound) -> None:
+    """Park a party that takes part in a conversation. It then hears a sound."""
+    part_of = party.sound.leg if isinstance(party.sound, Conversation) else ""
+    role = work.role_of(party)
+    others = tuple(other.leg for other in work.transfer.parties if other is not party)
+    work.order(c.Park(leg=party.leg, part_of=part_of, unless_with=others))
+    work.place(party, Place.MOVING)
+    work.rewrite(work.transfer.party(role), sound=sound, overtaken=True)
+
+
 def _wish(work: Work, party: Party, sound: Sound) -> None:
     """Play a sound to a party: now, or as soon as the sound that was ordered before has started.
 
@@ -113,7 +137,6 @@ def _wish(work: Work, party: Party, sound: Sound) -> None:
 
 def _play(work: Work, party: Party, sound: Sound, *, wanted: Sound | None = None) -> None:
     t = work.transfer
-    wanted = wanted or party.sound
     if sound == t.policy.failure_tone:
         work.order(c.PlayTone(leg=party.leg, tone=sound))
     elif sound in (
@@ -128,7 +151,9 @@ def _play(work: Work, party: Party, sound: Sound, *, wanted: Sound | None = None
         work.order(c.PlayRingback(leg=party.leg, ringback=sound))
     else:
         work.order(c.HoldWithMusic(leg=party.leg, music=sound))
-    work.rewrite(party, sound=wanted, coming=True, overtaken=False, hears=False, heard=False)
+    work.rewrite(
+        party, sound=wanted or party.sound, coming=True, overtaken=False, hears=False, heard=False
+    )
 
 
 def _repeat_missing_sounds(work: Work) -> None:
@@ -143,12 +168,22 @@ def _repeat_missing_sounds(work: Work) -> None:
     silent = [party for party in t.parties if party.waits_in_silence]
     missing = [party for party in silent if not party.heard] if t.sounds_left else []
     for party in silent:
-        if party.heard:
-            _play(work, party, party.sound or fallback)
+        wanted = party.sound if isinstance(party.sound, Sound) else None
+        if party.place is Place.MOVING:
+            if t.sounds_left:
+                _park_again(work, party)
+        elif party.heard:
+            _play(work, party, wanted or fallback)
         elif t.sounds_left:
-            _play(work, party, (party.sound if party.overtaken else None) or fallback)
+            _play(work, party, (wanted if party.overtaken else None) or fallback)
     if missing:
         work.note(sounds_left=t.sounds_left - 1)
     if missing or any(party.heard for party in silent):
         attempt = t.policy.sound_attempts - t.sounds_left if missing else 1
         work.set_sound_timer(backoff_s(t.policy.sound_timeout_s, attempt))
+
+
+def _park_again(work: Work, party: Party) -> None:
+    """A party that was to leave a conversation is neither there nor parked, as the switch says."""
+    others = tuple(other.leg for other in work.transfer.parties if other is not party)
+    work.order(c.Park(leg=party.leg, unless_with=others))

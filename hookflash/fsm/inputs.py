@@ -26,6 +26,10 @@ class Input(ByIdentity):
     NUMBER_GIVEN = "number_given", "the number of the target is given after the request"
     NUMBER_WRONG = "number_wrong", "what the transferor dials is no number that may be called"
     SWAP_ASKED = "swap_asked", "the transferor changes between transferee and target"
+    THREE_WAY_ASKED = (
+        "three_way_asked",
+        "the transferor wants transferee and target in one conversation",
+    )
     TARGET_ANSWERED = "target_answered", "the target answers"
     TARGET_ACCEPTED = "target_accepted", "the target, which was asked, accepts the call"
     TARGET_DECLINED = "target_declined", "the target, which was asked, declines the call"
@@ -58,6 +62,7 @@ REQUESTS = frozenset(
         Input.TAKEBACK_ASKED,
         Input.COMPLETE_ASKED,
         Input.SWAP_ASKED,
+        Input.THREE_WAY_ASKED,
         Input.NUMBER_GIVEN,
         Input.TARGET_ACCEPTED,
         Input.TARGET_DECLINED,

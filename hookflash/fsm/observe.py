@@ -18,6 +18,7 @@ from hookflash.fsm import rivals
 from hookflash.fsm.inputs import Input
 from hookflash.fsm.transfer import Party, Place, Role, State, Wait
 from hookflash.fsm.work import LOST_TRACK, Work
+from hookflash.sounds import Conversation
 
 News: TypeAlias = Input | str
 
@@ -117,7 +118,11 @@ def _has_answered(work: Work, party: Party, place: Place) -> News:
 
 def _parked(work: Work, _event: e.LegParked, party: Party) -> News:
     if party.place is Place.PARKED:
-        return REPEAT
+        if not party.takes_part:
+            return REPEAT
+        role = work.role_of(party)
+        work.rewrite(party, sound=None, hears=False, heard=False)
+        return f"The {role} is parked."
     if not party.answered:  # the news of its answer was lost
         return _has_answered(work, party, Place.PARKED)
     if party is not work.transfer.target:
@@ -145,16 +150,42 @@ def _moved_away(work: Work, _event: object, party: Party) -> News:
     return news
 
 
-def _sound_started(work: Work, _event: e.SoundStarted, party: Party) -> News:
-    if party.sound is None or party.hears:
+def _sound_started(work: Work, event: e.SoundStarted, party: Party) -> News:
+    if isinstance(event.sound, Conversation):
+        return _takes_part(work, event.sound, party)
+    if party.sound is None or party.hears or party.takes_part:
         return REPEAT
     wanted = not party.overtaken
     work.rewrite(party, coming=False, hears=wanted, heard=wanted)
     return "The sound has started."
 
 
-def _sound_stopped(work: Work, _event: e.SoundStopped, party: Party) -> News:
-    if not party.hears or party.sound is None:
+def _takes_part(work: Work, conversation: Conversation, party: Party) -> News:
+    if party.place not in (Place.MOVING, Place.PARKED) or not party.answered:
+        return REPEAT
+    if party.sound == conversation and party.hears:
+        return REPEAT
+    role = work.role_of(party)
+    work.place(party, Place.PARKED)
+    work.rewrite(
+        work.transfer.party(role),
+        sound=conversation,
+        coming=False,
+        overtaken=False,
+        hears=True,
+        heard=True,
+    )
+    return f"The {role} takes part in the conversation."
+
+
+def _sound_stopped(work: Work, event: e.SoundStopped, party: Party) -> News:
+    if isinstance(event.sound, Conversation):
+        if not party.takes_part or party.place is not Place.PARKED:
+            return REPEAT
+        role = work.role_of(party)
+        work.place(party, Place.MOVING)  # it will be parked, or is being joined
+        return f"The {role} takes part in the conversation no longer."
+    if not party.hears or party.sound is None or party.takes_part:
         return REPEAT
     # a sound that ends before its timeout is as bad as a missing one
     t = work.transfer
@@ -182,6 +213,9 @@ def _gone(work: Work, party: Party, cause: str) -> News:
     if heir is not None and not party.dismissed:
         rivals.take_over(work, heir)
         return "One of the targets can't be had. Others are still being called."
+    for other in t.parties:  # it is parked when the conversation ends in which it takes part
+        if other.sound == Conversation(party.leg) and other.place is Place.PARKED:
+            work.place(other, Place.MOVING)
     if t.joining is not None and party.leg in t.joining:
         work.note(joining=None)
     if role is Role.TARGET and t.cause is None and t.outcome is None:
@@ -389,6 +423,7 @@ _SAYS: Mapping[type, News] = {
     e.NumberRejected: Input.NUMBER_WRONG,
     e.SwapRequested: Input.SWAP_ASKED,
     e.DeclineRequested: Input.TARGET_DECLINED,
+    e.ThreeWayRequested: Input.THREE_WAY_ASKED,
     e.SwitchLost: NoNews("The connection to the switch is down."),
     e.SwitchFound: NoNews("The connection to the switch is up again."),
     e.DigitPressed: NOT_HERE,

@@ -23,7 +23,7 @@ from hookflash.commands import Trigger
 from hookflash.events import FurtherTarget, Kind, LegId
 from hookflash.fsm.inputs import ByIdentity
 from hookflash.fsm.policy import Policy
-from hookflash.sounds import Sound
+from hookflash.sounds import Conversation, Sound
 from hookflash.transfer_context import TransferContext
 
 
@@ -38,6 +38,7 @@ class State(ByIdentity):
     ACCEPTING = "accepting"
     CONSULTING = "consulting"
     SWAPPED = "swapped"
+    THREE_WAY = "three_way"
     COMPLETING = "completing"
     PARTIAL = "partial"
     TAKEBACK = "takeback"
@@ -124,6 +125,8 @@ class Wait(ByIdentity):
     """The two talk: a join has been ordered."""
     STRANDED = "stranded"
     """The two talk; one of them was parked since the join was ordered."""
+    PART = "part"
+    """The third party takes part in the conversation of the two."""
     ORDINARY = "ordinary"
     """The two, who talk, are an ordinary call."""
     GONE = "gone"
@@ -150,6 +153,7 @@ class Role(StrEnum):
 
 _NOWHERE = frozenset((Place.UNBORN, Place.GONE))
 _SETTLED = frozenset((Place.PARKED, Place.JOINED))
+_HELD = frozenset((Place.PARKED, Place.MOVING))
 
 
 @attrs.frozen
@@ -164,8 +168,8 @@ class Party:
     """Whether the switch is known to have begun to call it. Legs that called us never were."""
     peer: LegId | None = None
     """The leg that it talks with, when its place is JOINED."""
-    sound: Sound | None = None
-    """The sound that it should hear."""
+    sound: Sound | Conversation | None = None
+    """The sound that it should hear, or the conversation in which it should take part."""
     coming: bool = False
     """Whether a sound was ordered that has not started: the next is ordered after its start."""
     overtaken: bool = False
@@ -194,8 +198,13 @@ class Party:
 
     @property
     def waits_in_silence(self) -> bool:
-        """Whether it is parked, should hear something, and does not."""
-        return self.place is Place.PARKED and self.sound is not None and not self.hears
+        """Whether it is parked, or to be parked, should hear something, and does not."""
+        return self.place in _HELD and self.sound is not None and not self.hears
+
+    @property
+    def takes_part(self) -> bool:
+        """Whether it takes part in a conversation of the two others, or should do so."""
+        return isinstance(self.sound, Conversation)
 
     @property
     def rings(self) -> bool:

@@ -25,7 +25,7 @@ _force = object.__setattr__
 _SILENT = {"sound": None, "coming": False, "overtaken": False, "hears": False, "heard": False}
 """What a leg hears that is not parked: nothing that we order."""
 
-_MOVES = (c.Split, c.Join, c.Park, c.Fetch, c.SendBack)
+_MOVES = (c.Split, c.Join, c.Park, c.TakePart, c.Fetch, c.SendBack)
 """Orders after which legs are not where they were."""
 
 LOST_TRACK = "LOST_TRACK"

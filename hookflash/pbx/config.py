@@ -134,8 +134,17 @@ class Setup:
         }
 
 
+TELEPHONES: Final = "telephones"
+"""The name of the Asterisk that stands for the telephones."""
+
+
 def asterisk_conf(directory: Path, installation: Installation, name: str) -> str:
-    """Name every directory: Asterisk requires each of them to exist."""
+    """Name every directory: Asterisk requires each of them to exist.
+
+    Telephones send media while they wait, as real ones do: without it `ChanSpy` on the switch does
+    not notice that one hangs up (measured on 22.10.1).
+    """
+    media = "transmit_silence = yes\n" if name == TELEPHONES else ""
     return f"""\
 [directories]
 astetcdir => {directory}/conf
@@ -156,7 +165,7 @@ systemname = {name}
 nocolor = yes
 hideconnect = yes
 live_dangerously = no
-"""
+{media}"""
 
 
 def modules_conf(modules: Iterable[str]) -> str:

@@ -30,7 +30,7 @@ BASE: Final = tuple(_BASE.split())
 _ON_THE_SWITCH: Final = """
     res_pjsip_registrar res_pjsip_nat res_pjsip_diversion res_pjsip_dtmf_info res_pjsip_refer
     res_musiconhold func_uuid func_db func_groupcount func_export app_read app_originate
-    app_channelredirect func_dialplan
+    app_channelredirect app_chanspy func_dialplan
     res_crypto res_http_websocket res_websocket_client
     res_stasis res_stasis_answer res_stasis_playback res_stasis_recording res_stasis_snoop
     app_stasis

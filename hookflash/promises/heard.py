@@ -8,7 +8,7 @@ from hookflash.commands import HoldWithMusic, PlayRingback, PlayTone
 from hookflash.engine.record import Record
 from hookflash.events import CallEvent, LegId, LegsJoined, SoundStarted
 from hookflash.fsm.policy import Policy
-from hookflash.sounds import HeardSound, Sound
+from hookflash.sounds import Conversation, HeardSound, Sound
 
 
 class HeardLog:
@@ -23,13 +23,18 @@ class HeardLog:
         self._names = names
         self._heard: dict[str, list[str]] = {}
         self._kinds: dict[HeardSound, str] = {}
+        self._peers: dict[LegId, LegId] = {}
+        """With whom each leg was joined last."""
 
     def fact(self, fact: CallEvent) -> None:
         """Note a fact: a conversation, or a sound that starts."""
         match fact:
             case LegsJoined(first=first, second=second):
+                self._peers |= {first: second, second: first}
                 self._note(first, self._names.get(second, second))
                 self._note(second, self._names.get(first, first))
+            case SoundStarted(leg=leg, sound=Conversation(leg=of)):
+                self._note_three(leg, of, self._peers.get(of, ""))
             case SoundStarted(leg=leg, sound=sound):
                 self._note(leg, self._kinds.get(sound, str(sound)))
             case _:
@@ -52,6 +57,12 @@ class HeardLog:
     def of(self, name: str) -> list[str]:
         """What a party has heard: kinds of sound, and the names of its partners."""
         return self._heard.get(name, [])
+
+    def _note_three(self, third: LegId, *two: LegId) -> None:
+        """A third party takes part in the conversation of two."""
+        for leg in filter(None, two):
+            self._note(third, self._names.get(leg, leg))
+            self._note(leg, self._names.get(third, third))
 
     def _note(self, leg: LegId, what: str) -> None:
         self._heard.setdefault(self._names.get(leg, leg), []).append(what)

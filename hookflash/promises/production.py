@@ -209,4 +209,4 @@ def _legs_of(record: Record) -> set[e.LegId]:
     return {parties.transferor.leg, parties.transferee.leg, parties.target.leg}
 
 
-_WAITING: Final = (ON_HOLD | {State.SWAPPED}) - {State.HOLDING}
+_WAITING: Final = (ON_HOLD | {State.SWAPPED, State.THREE_WAY}) - {State.HOLDING}

@@ -257,6 +257,11 @@ class SimulatedRig:
         transfer = self._asked_by.get(who, "")
         self.simulation.handle(e.DeclineRequested(transfer=transfer, by="program"))
 
+    def ask_three_way(self, who: str) -> None:
+        """Ask to bring all three into one conversation."""
+        transfer = self._asked_by.get(who, "")
+        self.simulation.handle(e.ThreeWayRequested(transfer=transfer, by="program"))
+
     def ask_hangup(self, who: str) -> None:
         """Ask to hang up a party's leg."""
         leg = self.roster.legs.get(who, "")

@@ -84,6 +84,9 @@ ASKS_ACCEPT: Final = Verb(
 ASKS_DECLINE: Final = Verb(
     "asks", ("decline",), "A program declines the call for the target of the party's transfer."
 )
+ASKS_THREE_WAY: Final = Verb(
+    "asks", ("three-way",), "A program asks to bring all three into one conversation, or out of it."
+)
 ASKS_HANGUP: Final = Verb("asks", ("hangup",), "A program asks to hang up the party's leg.")
 DEADLINE_PASSES: Final = Verb(
     "does", ("lets the deadline pass",), "The transfer's deadline passes now.", CLOCK
@@ -133,6 +136,7 @@ VERBS: Final = (
     ASKS_SWAP,
     ASKS_ACCEPT,
     ASKS_DECLINE,
+    ASKS_THREE_WAY,
     ASKS_NUMBER,
     ASKS_HOLD,
     ASKS_HANGUP,
@@ -257,6 +261,10 @@ class RequestActions(Protocol[DoneT_co]):
         """Decline the call for the target."""
         ...
 
+    def ask_three_way(self, who: str) -> DoneT_co:
+        """Ask to bring all three into one conversation."""
+        ...
+
     def ask_hangup(self, who: str) -> DoneT_co:
         """Ask to hang up the leg."""
         ...
@@ -285,5 +293,6 @@ def verbs_of_requests(requests: RequestActions[DoneT_co]) -> dict[Verb, Perform[
         ASKS_SWAP: lambda line: requests.ask_swap(line.who),
         ASKS_ACCEPT: lambda line: requests.ask_accept(line.who),
         ASKS_DECLINE: lambda line: requests.ask_decline(line.who),
+        ASKS_THREE_WAY: lambda line: requests.ask_three_way(line.who),
         ASKS_HANGUP: lambda line: requests.ask_hangup(line.who),
     }

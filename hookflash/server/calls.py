@@ -123,6 +123,14 @@ async def decline(on: Context, account: str, caller: Caller, asked: r.DeclineReq
     return await on.accept(account, name, await engine.decline(name, by=caller.name))
 
 
+async def three_way(
+    on: Context, account: str, caller: Caller, asked: r.ThreeWayRequest
+) -> Accepted:
+    """Bring all three into one conversation."""
+    engine, name = await _transfer_in(on, account, asked)
+    return await on.accept(account, name, await engine.three_way(name, by=caller.name))
+
+
 async def _transfer_in(on: Context, account: str, asked: r.TransferCommand) -> tuple[Engine, str]:
     """Find the transfer in flight that a command names, by its ID or by one of its legs.
 

@@ -22,7 +22,7 @@ from hookflash.dialling.metaflows import DEFAULT_METAFLOWS, Metaflows, parse_met
 from hookflash.dialling.numbering import parse_numbering
 from hookflash.dialling.numbers import NumberRules, Rewrite, parse_rewrites
 from hookflash.document import place_in
-from hookflash.engine.legs import DEFAULT_SWAP_DIGITS, Account
+from hookflash.engine.legs import DEFAULT_SWAP_DIGITS, DEFAULT_THREE_WAY_DIGITS, Account
 from hookflash.engine.rules import Rules
 from hookflash.errors import InputError
 from hookflash.fsm.policy import OPTIONAL_SOUNDS, SOUND_CHOICES, Policy
@@ -319,6 +319,9 @@ class AccountKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     swap_digits: Text | None = None
     """What a transferor dials to change between transferee and target: by default `*4`, as in
     Asterisk; empty: nothing."""
+    three_way_digits: Text | None = None
+    """What a transferor dials to bring all three into one conversation, and to leave it: by default
+    `*3`, as in Asterisk; empty: nothing."""
     complete_digits: Text | None = None
     """What a transferor dials to hand over without hanging up; by default nothing."""
     policy: PolicyKeys = PolicyKeys()
@@ -434,6 +437,9 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             numbers=_number_rules(own.numbers, self.defaults.numbers),
             takeback_digits=takeback,
             swap_digits=_chosen(own.swap_digits, self.defaults.swap_digits, DEFAULT_SWAP_DIGITS),
+            three_way_digits=_chosen(
+                own.three_way_digits, self.defaults.three_way_digits, DEFAULT_THREE_WAY_DIGITS
+            ),
             complete_digits=_chosen(own.complete_digits, self.defaults.complete_digits, ""),
             returns={**self.defaults.returns, **own.returns},
         )

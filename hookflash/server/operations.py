@@ -200,6 +200,17 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         errors=(404, 409),
     ),
     Operation(
+        request=r.ThreeWayRequest,
+        act=calls.three_way,
+        answer=Accepted,
+        tag="transfers",
+        routes=(
+            Route("POST", f"{TRANSFER}/three_way", without=BY_TRANSFER),
+            Route("POST", CALL, action="three_way", without=BY_CALL),
+        ),
+        errors=(404, 409),
+    ),
+    Operation(
         request=r.HangUpRequest,
         act=calls.hang_up,
         answer=Accepted,

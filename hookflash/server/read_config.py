@@ -300,7 +300,7 @@ def _check_account(keys: AccountKeys, where: str) -> None:
 
 
 def _check_choices(keys: AccountKeys | OwnerKeys, where: str) -> None:
-    for key in ("takeback_digits", "swap_digits", "complete_digits"):
+    for key in ("takeback_digits", "swap_digits", "three_way_digits", "complete_digits"):
         digits = getattr(keys, key)
         may_be_none = key != "takeback_digits" and digits == ""
         if digits is not None and not may_be_none and not ALLOWED_KEYS.fullmatch(digits):

@@ -64,7 +64,7 @@ FOR_TRANSFEREE = (
     *failed_for_transferee(On.TARGET_FAILED, turns_away=False),
     *failed_for_transferee(*NOT_ACCEPTED, turns_away=True),
     row(On.HANDED_OVER, to=S.COMPLETING, why="Another program has connected the two."),
-    refuse(On.SWAP_ASKED, why="the target has not accepted yet"),
+    refuse(On.SWAP_ASKED, On.THREE_WAY_ASKED, why="the target has not accepted yet"),
     ignore(On.TARGET_ANSWERED, On.ARRANGED, why="The target is being asked."),
 )
 

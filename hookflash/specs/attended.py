@@ -13,7 +13,7 @@ from hookflash.fsm.arrangement import ORDINARY_CALL, Arrangement, Hears
 from hookflash.fsm.inputs import Input as On
 from hookflash.fsm.spec import Phase, Spec, ignore, phase, refuse, row
 from hookflash.fsm.transfer import Outcome, State
-from hookflash.specs import accepting, asking, common, partial, swap, telling
+from hookflash.specs import accepting, asking, common, partial, swap, telling, three_way
 from hookflash.specs import actions as do
 from hookflash.specs import guards as given
 from hookflash.specs.common import A, B, C, S
@@ -25,7 +25,7 @@ IDLE = phase(S.IDLE, ORDINARY_CALL, common.ORDINARY, *common.REQUESTED,
     common.FOUND_HANDED_OVER, partial.FOUND,
     row(On.FOUND, given.was_swapped, given.target_present, to=S.SWAPPED,
         why="The transferor talks with the transferee, and the target waits."),
-    common.FOUND_REUNITED, accepting.FOUND, accepting.FOUND_WITHOUT_TRANSFEREE,
+    common.FOUND_REUNITED, accepting.FOUND, accepting.FOUND_WITHOUT_TRANSFEREE, three_way.FOUND,
     row(On.FOUND, given.both_present, given.target_can_take_over, to=S.CONSULTING,
         why="The target has answered. The consultation continues."),
     row(On.FOUND, given.both_present, given.target_rings, to=S.DIALING,
@@ -89,25 +89,13 @@ DIALING = phase(S.DIALING, Arrangement(hears={A: Hears.RINGBACK, B: Hears.MUSIC}
 CONSULTING = phase(S.CONSULTING,
     Arrangement(talk=(A, C), hears={B: Hears.MUSIC}, failsafe=Trigger.LEFT_ALONE,
         limit=common.hold_limit_s),
-    row(On.TRANSFEROR_HUNG_UP, to=S.COMPLETING,
-        why="The transferor hung up. Transferee and target are being connected."),
-    row(On.COMPLETE_ASKED, to=S.COMPLETING,
-        why="The transferor handed over. Transferee and target are being connected."),
-    row(On.HANDED_OVER, to=S.COMPLETING,
-        why="The transferor left, and the switch has connected the others on its own."),
-    row(On.TARGET_FAILED, to=S.FAILED_RECONNECT,
-        why="The target hung up. Transferor and transferee are being reconnected."),
-    row(On.REUNITED, to=S.FAILED_RECONNECT,
-        why="The target left, and the switch has reconnected the others on its own."),
-    row(On.TRANSFEREE_HUNG_UP, given.talk_unwanted, to=S.ENDING,
-        why="The transferee left during the consultation. The policy ends the transfer."),
-    row(On.TRANSFEREE_HUNG_UP, to=S.ABANDONED,
-        why="The transferee left. Transferor and target remain as an ordinary call."),
+    *three_way.CONSULTED,
     row(On.SWAP_ASKED, given.both_present, to=S.SWAPPED,
         why="The transferor returns to the transferee for a while. The target hears music."),
     refuse(On.SWAP_ASKED, why="the other party has left"),
-    row(On.TAKEBACK_ASKED, to=S.TAKEBACK,
-        why="The transferor took the transferee back from the consultation."),
+    row(On.THREE_WAY_ASKED, given.both_present, to=S.THREE_WAY,
+        why="The transferor brings the transferee into the conversation with the target."),
+    refuse(On.THREE_WAY_ASKED, why="the other party has left"),
     row(On.UNARRANGEABLE, to=S.FAILED_RECONNECT,
         why="The target could not be connected. Transferor and transferee are reconnected."),
     row(On.LIMIT_PASSED, to=S.FAILED_RECONNECT,
@@ -170,5 +158,5 @@ ENDING = phase(S.ENDING, common.LEAVING, common.ENDED,
 
 ATTENDED = Spec(name="attended", title="Attended transfer", anywhere=common.ANYWHERE, phases=(
     IDLE, HOLDING, asking.asking(S.DIALING), DIALING, accepting.ATTENDED, CONSULTING,
-    swap.SWAPPED, COMPLETING, PARTIAL, TAKEBACK,
+    swap.SWAPPED, three_way.THREE_WAY, COMPLETING, PARTIAL, TAKEBACK,
     telling.FAILURE_HEARD, FAILED_RECONNECT, ABANDONED, *partial.PHASES, ENDING))

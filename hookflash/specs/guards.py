@@ -101,6 +101,18 @@ def was_swapped(work: Work) -> bool:
     return swapped and unasked and reunited(work)
 
 
+def were_three(work: Work) -> bool:
+    """All three were in one conversation, and are still there."""
+    part = work.transfer.transferee.takes_part
+    was = part or getattr(work.event, "state", "") == State.THREE_WAY.value
+    return was and both_present(work) and target_can_take_over(work)
+
+
+def consulted(work: Work) -> bool:
+    """Transferor and target hear each other."""
+    return talk(work.transfer.transferor, work.transfer.target)
+
+
 def handed_over(work: Work) -> bool:
     """Transferee and target hear each other."""
     return talk(work.transfer.transferee, work.transfer.target)

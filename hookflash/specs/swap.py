@@ -10,7 +10,7 @@ from hookflash.commands import Trigger
 from hookflash.fsm.arrange import ring_timeout_s
 from hookflash.fsm.arrangement import Arrangement, Hears
 from hookflash.fsm.inputs import Input as On
-from hookflash.fsm.spec import ignore, phase, row
+from hookflash.fsm.spec import ignore, phase, refuse, row
 from hookflash.fsm.transfer import Transfer
 from hookflash.specs import actions as do
 from hookflash.specs import guards as given
@@ -37,6 +37,9 @@ SWAPPED = phase(S.SWAPPED,
         why="The transferor talks with the target again. The transferee hears music."),
     row(On.SWAP_ASKED, to=S.HOLDING, do=do.separate_again,
         why="The transferor waits for the target again. The two are being separated."),
+    row(On.THREE_WAY_ASKED, given.target_can_take_over, to=S.THREE_WAY,
+        why="The transferor brings all three into one conversation."),
+    refuse(On.THREE_WAY_ASKED, why="the target has not answered yet"),
     row(On.COMPLETE_ASKED, On.TRANSFEROR_HUNG_UP, given.target_can_take_over, to=S.COMPLETING,
         why="The transferor handed over. Transferee and target are being connected."),
     row(On.TRANSFEROR_HUNG_UP, given.partial_unwanted, to=S.ENDING,

@@ -22,7 +22,7 @@ from rich.cells import cell_len, set_cell_size
 from hookflash import commands as c
 from hookflash import events as e
 from hookflash.engine.record import Record
-from hookflash.sounds import HeardSound
+from hookflash.sounds import Conversation, HeardSound
 
 _HOUSEKEEPING = (
     c.SetTimer,
@@ -359,6 +359,9 @@ def _failure(scene: Narrator, event: e.CommandFailed) -> _EventInWords:
 
 
 def _sound(scene: Narrator, event: e.SoundStarted | e.SoundStopped) -> str:
+    if isinstance(event.sound, Conversation):
+        of = event.sound.leg
+        return f"{_listed(map(scene.who, filter(None, (of, scene.peers.get(of)))))}, and is heard"
     return scene.sounds.get((event.leg, event.sound), "a sound")
 
 
@@ -384,6 +387,9 @@ _EVENTS: Mapping[type, Callable[[Narrator, Any], _EventInWords]] = {
     ),
     e.AcceptRequested: lambda _s, it: _EventInWords("the target", " accepts" + _by(it)),
     e.DeclineRequested: lambda _s, it: _EventInWords("the target", " declines" + _by(it)),
+    e.ThreeWayRequested: lambda s, it: _change_of_mind(
+        s, it, " wants {other} in the conversation with the target, or alone again"
+    ),
     e.HangUpRequested: lambda s, it: _EventInWords(s.who(it.leg), " asks to hang up" + _by(it)),
     e.CommandFailed: _failure,
     e.SwitchLost: lambda _s, it: _EventInWords("the switch", f" is away ({plain(it.reason)})"),
@@ -425,6 +431,9 @@ _COMMANDS: Mapping[type, Callable[[Narrator, Any], _OrderInWords]] = {
         f"take {s.who(it.leg)} out of its application", it.leg, "fetch"
     ),
     c.SendBack: lambda s, it: _OrderInWords(f"send {s.who(it.leg)} back", it.leg, "back"),
+    c.TakePart: lambda s, it: _OrderInWords(
+        f"let {s.who(it.leg)} take part in the conversation of {s.who(it.of)}", it.leg, "all three"
+    ),
     c.HoldWithMusic: lambda s, it: _OrderInWords(f"play music to {s.who(it.leg)}", it.leg, "music"),
     c.PlayRingback: lambda s, it: _OrderInWords(
         f"play ringback to {s.who(it.leg)}", it.leg, "ringback"

@@ -18,7 +18,7 @@ from hookflash.backends.asterisk.channels import (
 )
 from hookflash.backends.asterisk.inbound import DEFAULT_OUTSIDE_CONTEXTS, AsteriskReading
 from hookflash.events import Direction, LegSnapshot
-from hookflash.sounds import Burst, Music, OtherSound, Tone
+from hookflash.sounds import Burst, Conversation, Music, OtherSound, Tone
 
 READING = AsteriskReading(
     account_variable="HOOKFLASH_ACCOUNT",
@@ -195,6 +195,17 @@ def test_a_leg_that_our_dialplan_moves_stands_nowhere(exten: str) -> None:
 def test_a_leg_that_is_about_something_of_somebody_elses(app: str) -> None:
     leg = read(channel("a", app=app, data="queue"))["a"]
     assert (leg.parked, leg.elsewhere) == (False, True)
+
+
+def test_a_leg_that_takes_part_in_a_conversation_counts_as_parked() -> None:
+    one = channel("b", **OURS, exten="part", app="ChanSpy", data="PJSIP/1001-0000000a,uBqES")
+    other = channel("a", name="PJSIP/1001-0000000a")
+    legs = read(one, other)
+    assert (legs["b"].parked, legs["b"].hears) == (True, Conversation("a"))
+    gone = read(one)["b"]
+    assert (gone.parked, gone.hears, gone.elsewhere) == (False, None, False)
+    theirs = read(channel("b", app="ChanSpy", data="PJSIP/1001-0000000a,q"), other)["b"]
+    assert (theirs.parked, theirs.elsewhere) == (False, True)
 
 
 # ----------------------------------------------------------------------------- pairs

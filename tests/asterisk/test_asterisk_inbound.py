@@ -57,7 +57,7 @@ from hookflash.events import (
     SwitchFound,
     SwitchLost,
 )
-from hookflash.sounds import Burst, Music, OtherSound, Recording, Tone
+from hookflash.sounds import Burst, Conversation, Music, OtherSound, Recording, Tone
 
 RECORDINGS = Path(__file__).parent.parent / "recordings" / "asterisk"
 NAMES = sorted(path.name.removesuffix(".jsonl.gz") for path in RECORDINGS.glob("*.gz"))
@@ -720,6 +720,33 @@ def test_music_of_a_leg_that_was_not_told_of_is_not_told() -> None:
     inbound = new_inbound()
     told(inbound, event("ChannelCreated", channel("b", state="Down")))
     assert inbound.music(music("MusicOnHoldStart", "b")) == ()
+
+
+def spying(kind: str, leg: str = "a", of: str = "c") -> Message:
+    return Message({"event": (kind,), "spyeruniqueid": (leg,), "spyeeuniqueid": (of,)})
+
+
+def test_who_takes_part_in_a_conversation_is_told_by_ami() -> None:
+    inbound = talking()
+    part = Conversation("c")
+    assert inbound.spying(spying("ChanSpyStop")) == ()
+    assert inbound.spying(spying("ChanSpyStart", "nobody")) == ()
+    started = inbound.spying(spying("ChanSpyStart"))
+    assert started == (SoundStarted(leg="a", sound=part),)
+    stopped = inbound.spying(spying("ChanSpyStop", of=""))
+    assert stopped == (SoundStopped(leg="a", sound=part),)
+
+
+@pytest.mark.parametrize("leaver", ["b", "c"], ids=["the partner", "who takes part"])
+def test_who_is_kept_by_a_conversation_has_ended_when_its_party_hangs_up(leaver: str) -> None:
+    """`ChanSpy` keeps these two channels: the event of their end comes much later."""
+    inbound = talking()
+    told(inbound, entered("a"), entered("b"))
+    inbound.spying(spying("ChanSpyStart", "c", of="a"))
+    hung_up = event("ChannelHangupRequest", channel(leaver), cause=16)
+    ended = LegHungUp(leg=leaver, cause="NORMAL_CLEARING", ended_by=EndedBy.PARTY)
+    assert told(inbound, hung_up) == [ended]
+    assert told(inbound, event("ChannelDestroyed", channel(leaver), cause=16)) == []
 
 
 def test_what_plays() -> None:

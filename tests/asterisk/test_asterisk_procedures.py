@@ -57,6 +57,7 @@ from hookflash.commands import (
     Release,
     Split,
     SwitchCommand,
+    TakePart,
     Trigger,
     WithholdKeys,
 )
@@ -833,3 +834,13 @@ def test_what_is_allowed_is_said_in_words(what: str) -> None:
 
 def test_a_sound_for_one_who_talks_is_not_played_and_need_not_be() -> None:
     assert procedures().of(Announce(leg="a", sound=Music())) is None
+
+
+def test_who_takes_part_in_a_conversation() -> None:
+    procedure = made(TakePart(leg="b", of="a", unless_with=("a",)))
+    stop, redirect = procedure.steps
+    assert stop == StopSounds("b")
+    assert isinstance(redirect, Redirect)
+    assert (redirect.leg, redirect.extension) == ("b", "part")
+    assert dict(redirect.sets[0].variables)["HOOKFLASH_PART"].startswith("PJSIP/")
+    assert procedure.unless

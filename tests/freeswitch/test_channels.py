@@ -10,7 +10,7 @@ import pytest
 from hookflash.backends.freeswitch.channels import Reading, pairs_of
 from hookflash.backends.freeswitch.inbound import DEFAULT_OUTSIDE_CONTEXTS, DEFAULT_OUTSIDE_PROFILES
 from hookflash.events import Direction, LegSnapshot
-from hookflash.sounds import HeardSound, Music, OtherSound
+from hookflash.sounds import Conversation, HeardSound, Music, OtherSound
 
 READING = Reading(
     account_variable="hookflash_account",
@@ -251,6 +251,38 @@ MUSIC = app("playback", "local_stream://moh")
 def test_what_a_parked_leg_hears(said: dict[str, str], hears: HeardSound | None) -> None:
     leg = read(EXECUTE, OUR_PARK, said)
     assert (leg.parked, leg.hears) == (True, hears)
+
+
+PART = {"variable_transfer_source": "1795000000:9c1f:bl_xfer:three_way:b,park/default/inline"}
+
+
+def test_a_leg_that_takes_part_in_a_conversation_counts_as_parked() -> None:
+    leg = read(EXECUTE, PART, app("three_way", "b"))
+    assert (leg.parked, leg.elsewhere, leg.hears) == (True, False, Conversation("b"))
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        EXECUTE | THEIR_TRANSFER | app("three_way", "b"),
+        EXECUTE | PART | app("three_way", "c"),
+        EXECUTE | PART | app("three_way"),
+    ],
+)
+def test_a_conversation_that_is_none_of_ours(how: dict[str, Any]) -> None:
+    leg = read(how)
+    assert (leg.parked, leg.elsewhere, leg.hears) == (False, True, None)
+
+
+@pytest.mark.parametrize("how", [EXCHANGE, RESET], ids=["joined", "moving"])
+def test_a_leg_that_was_fetched_out_of_a_conversation(how: dict[str, str]) -> None:
+    leg = read(how, PART, app("three_way", "b"))
+    assert (leg.parked, leg.hears) == (False, None)
+
+
+def test_after_a_conversation_it_is_parked() -> None:
+    leg = read(EXECUTE, PART, app("park"))
+    assert (leg.parked, leg.hears) == (True, None)
 
 
 # ------------------------------------------------------------------------------ pairs

@@ -39,7 +39,7 @@ from hookflash.events import (
     SwitchFound,
     SwitchLost,
 )
-from hookflash.sounds import parse_sound
+from hookflash.sounds import Conversation, parse_sound
 
 RECORDINGS = Path(__file__).parent / "recordings"
 STORIES = sorted(path.name.removesuffix(".json.jsonl.gz") for path in RECORDINGS.glob("*.json.*"))
@@ -693,3 +693,23 @@ def test_fates_are_bounded(frame: MakeFrame) -> None:
     ends = [HUNG_UP | {"Unique-ID": name} for name in ("a", "b", "c")]
     assert all(inbound.receive(frame(end)) for end in ends)
     assert [len(inbound.receive(frame(end))) for end in reversed(ends)] == [0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "fact"),
+    [
+        ("MEDIA_BUG_START", SoundStarted(leg="b", sound=Conversation("a"))),
+        ("MEDIA_BUG_STOP", SoundStopped(leg="b", sound=Conversation("a"))),
+    ],
+)
+def test_who_takes_part_in_a_conversation(
+    name: str, fact: SoundStarted | SoundStopped, frame: MakeFrame
+) -> None:
+    """The switch reports a media bug of the other leg, which names the party."""
+    said = {"Event-Name": name, "Unique-ID": "a", "Media-Bug-Function": "eavesdrop"}
+    inbound = Inbound()
+    assert inbound.receive(frame({**said, "variable_hookflash_part": "b"})) == (fact,)
+    assert inbound.receive(frame(said)) == ()
+    recorded = {**said, "Media-Bug-Function": "session_record", "variable_hookflash_part": "b"}
+    assert inbound.receive(frame(recorded)) == ()
+    assert inbound.skipped == 0

@@ -37,6 +37,7 @@ from hookflash.commands import (
     Release,
     Split,
     SwitchCommand,
+    TakePart,
     Trigger,
     WithholdKeys,
 )
@@ -810,3 +811,23 @@ def test_what_is_allowed_is_said_in_words(what: str) -> None:
         Procedures().of(command)
     assert refused.value.hint.startswith(f"allowed: {words}")
     assert not any(sign in refused.value.hint for sign in ("{", "(?", "\\", "[0-9"))
+
+
+def test_who_takes_part_in_a_conversation_and_leaves_it() -> None:
+    """The leg of the conversation names the party: the switch's events don't."""
+    assert lines(TakePart(leg="b", of="a")) == (
+        "uuid_setvar_multi a hookflash_part=b",
+        "uuid_setvar_multi b park_timeout=1860;playback_timeout_sec=1860",
+        "uuid_transfer b three_way:a,park inline",
+    )
+    assert lines(Park(leg="b", part_of="a")) == (
+        "uuid_setvar_multi a hookflash_part=",
+        "uuid_setvar_multi b park_timeout=1860;playback_timeout_sec=1860",
+        "uuid_transfer b park inline",
+    )
+
+
+def test_a_leg_that_the_switch_is_joining_does_not_take_part() -> None:
+    procedure = Procedures().of(TakePart(leg="b", of="a", unless_with=("a", "c")))
+    assert [{fact.leg for fact in facts} for facts in procedure.unless] == [{"a", "b"}, {"b", "c"}]
+    assert procedure.spared == 2

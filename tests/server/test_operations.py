@@ -33,6 +33,7 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
     "swap": {},
     "accept": {},
     "decline": {},
+    "three_way": {},
     "list_transfers": {"begun_from": "2026-11-29T00:00:00Z", "page_size": 5, "outcome": "running"},
     "get_transfer": {"transfer_id": "TRANSFER"},
     "get_metaflows": {},
@@ -42,10 +43,10 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
 }
 """What each operation is asked with."""
 
-RUNNING: Final = {"take_back", "complete", "swap", "get_transfer", "list_transfers"}
+RUNNING: Final = {"take_back", "complete", "swap", "three_way", "get_transfer", "list_transfers"}
 """Operations that need a transfer in flight."""
 
-CONTROLS: Final = {"take_back", "complete", "swap", "give_number", "accept", "decline"}
+CONTROLS: Final = {"take_back", "complete", "swap", "three_way", "give_number", "accept", "decline"}
 """Operations that control a transfer in flight."""
 
 ROUTES: Final = [(one, route) for one in OPERATIONS for route in one.routes]

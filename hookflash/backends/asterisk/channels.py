@@ -18,7 +18,7 @@ from hookflash.backends.asterisk.ari_messages import AriBridge, AriChannel
 from hookflash.backends.asterisk.inbound import AsteriskReading, is_leg, local_half
 from hookflash.backends.asterisk.procedures import role_on
 from hookflash.events import Direction, LegId, LegSnapshot
-from hookflash.sounds import HeardSound, heard_sound
+from hookflash.sounds import Conversation, HeardSound, heard_sound
 
 _A_PAIR: Final = 2
 
@@ -73,6 +73,7 @@ def read_seen(
     in_bridges = {member for bridge in seen.bridges for member in bridge.channels}
     halves = _other_halves(living.values())
     callers = _callers(living.values(), halves, peers)
+    names = {channel.name: channel.id for channel in living.values()}
     return tuple(
         _snapshot(
             channel,
@@ -83,6 +84,7 @@ def read_seen(
             peer=peers.get(channel.id),
             alone=channel.id not in in_bridges,
             context=context,
+            names=names,
         )
         for channel in living.values()
     )
@@ -98,11 +100,13 @@ def _snapshot(
     peer: LegId | None,
     alone: bool,
     context: str,
+    names: Mapping[str, LegId],
 ) -> LegSnapshot:
     created = reading.created(channel, known.direction, outside=known.outside)
     role = role_on(channel.id, channel.channelvars.get(p.ROLE, ""))
     answered = channel.state == "Up"
-    parked = alone and answered and is_parked(channel, context)
+    part = of_conversation(channel, context, names) if alone and answered else ""
+    parked = bool(part) or (alone and answered and is_parked(channel, context))
     return LegSnapshot(
         leg=channel.id,
         number=known.number or created.number,
@@ -121,7 +125,7 @@ def _snapshot(
             and channel.dialplan.context != context
         ),
         peer=peer,
-        hears=noted_sound(channel)[1] if parked else None,
+        hears=Conversation(part) if part else noted_sound(channel)[1] if parked else None,
         transfer=channel.channelvars.get(p.TRANSFER, "") if role else "",
         role=role,
         kind=channel.channelvars.get(p.KIND, ""),
@@ -140,6 +144,13 @@ def is_parked(channel: AriChannel, context: str) -> bool:
         and place.exten == "park"  # else it was sent elsewhere, and is leaving
         and place.app_name == "Stasis"
     )
+
+
+def of_conversation(channel: AriChannel, context: str, names: Mapping[str, LegId]) -> LegId:
+    """The leg in whose conversation this one takes part; empty: none, or one that has ended."""
+    place = channel.dialplan
+    is_there = place.context == context and place.exten == "part" and place.app_name == "ChanSpy"
+    return names.get(place.app_data.rpartition(",")[0], "") if is_there else ""
 
 
 def was_called(channel: AriChannel) -> bool:

@@ -9,6 +9,8 @@ has to be undone.
   and a controller that comes back gets every leg.
 * **join**: the leg bridges itself with the one that HOOKFLASH_PEER names. Afterwards both continue
   at *left*.
+* **part**: the leg takes part in the conversation of the one that HOOKFLASH_PART names: the three
+  hear each other. When that one ends, the leg goes to the park.
 * **left**: the partner has gone. HOOKFLASH_AFTER says what follows: `park`, `rescue`, or a hang-up.
 * **back**: a caller who came from a menu, a queue or a bot goes back where HOOKFLASH_BACK says: by
   order, or when its time in the park is over.
@@ -111,6 +113,12 @@ exten => join,1,Set(TIMEOUT(absolute)=OWN_LIMIT)
  same => n,GotoIf($["${BRIDGERESULT}" = "SUCCESS"]?left,1)
  same => n,Set(HOOKFLASH_WHY=unjoined)
  same => n,Goto(park,stay)
+
+; The leg takes part in the conversation of another one, until that one ends.
+exten => part,1,Set(TIMEOUT(absolute)=OWN_LIMIT)
+ same => n,Set(HOOKFLASH_SOUND=)
+ same => n,ChanSpy(${HOOKFLASH_PART},uBqES)
+ same => n,Goto(park,1)
 
 ; The partner has left.
 exten => left,1,Set(HOOKFLASH_PEER=)

@@ -6,7 +6,7 @@ While a list of the living legs is fetched, events are held back: they may be ne
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, Final
 
 import trio
 
@@ -19,6 +19,9 @@ from hookflash.backends.asterisk.memory import LegMemory
 from hookflash.backends.asterisk.requests import stop_request
 from hookflash.backends.asterisk.settings import Asterisk
 from hookflash.sounds import Tone
+
+_MUSIC: Final = frozenset({"MusicOnHoldStart", "MusicOnHoldStop"})
+_SPYING: Final = frozenset({"ChanSpyStart", "ChanSpyStop"})
 
 
 class NewsReader:
@@ -99,7 +102,7 @@ class NewsReader:
 
     def hear(self, event: Message) -> None:
         """Take an event of AMI."""
-        if event.event in ("MusicOnHoldStart", "MusicOnHoldStop"):
+        if event.event in _MUSIC or event.event in _SPYING:
             self._put_off_or_read(event)
 
     def _put_off_or_read(self, news: AriMessage | Message) -> None:
@@ -113,7 +116,9 @@ class NewsReader:
     def _read(self, news: AriMessage | Message) -> None:
         if isinstance(news, Message):
             self._check_music(news)
-            for event in self._memory.inbound.music(news):
+            inbound = self._memory.inbound
+            read = inbound.spying if news.event in _SPYING else inbound.music
+            for event in read(news):
                 self._memory.give(event)
             return
         self._memory.note_heard(news)

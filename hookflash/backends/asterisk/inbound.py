@@ -28,7 +28,7 @@ from hookflash.backends.asterisk.ari_messages import AriBridge, AriChannel, AriM
 from hookflash.backends.asterisk.manager_wire import Message
 from hookflash.backends.asterisk.primitives import MAY_TRANSFER, PRESENTATION
 from hookflash.causes import word_for
-from hookflash.sounds import HeardSound, heard_sound
+from hookflash.sounds import Conversation, HeardSound, heard_sound
 
 DEFAULT_OUTSIDE_CONTEXTS: Final = frozenset(
     {"public", "from-external", "from-pstn", "from-trunk", "from-sip-external"}
@@ -180,6 +180,8 @@ class AsteriskInbound:
         self._locals: dict[str, e.LegId] = {}
         """Halves whose other half has not been reported, by the common part of their names."""
         self._music: dict[e.LegId, HeardSound] = {}
+        self._parts: dict[e.LegId, e.LegId] = {}
+        """In whose conversations legs take part."""
         self._readers: dict[str, Callable[[AriMessage], Iterator[e.CallEvent]]] = {
             "ChannelCreated": self._created,
             "ChannelStateChange": self._changed,
@@ -197,7 +199,7 @@ class AsteriskInbound:
     @property
     def kept(self) -> int:
         """How many legs, bridges and sounds are remembered: 0 without calls."""
-        return sum(map(len, (self._legs, self._bridges, self._locals, self._music)))
+        return sum(map(len, (self._legs, self._bridges, self._locals, self._music, self._parts)))
 
     def name_of(self, leg: e.LegId) -> str:
         """The name of a leg's channel; empty if it is unknown."""
@@ -228,6 +230,17 @@ class AsteriskInbound:
             return (e.SoundStarted(leg=leg, sound=sound),)
         sound = self._music.pop(leg, None)
         return () if sound is None else (e.SoundStopped(leg=leg, sound=sound),)
+
+    def spying(self, event: Message) -> tuple[e.CallEvent, ...]:
+        """Translate AMI's events about `ChanSpy`: a leg takes part in a conversation."""
+        leg, of = event.get("spyeruniqueid"), event.get("spyeeuniqueid")
+        if not self._is_reported(leg):
+            return ()
+        if event.event == "ChanSpyStart" and of:
+            self._parts[leg] = of
+            return (e.SoundStarted(leg=leg, sound=Conversation(of)),)
+        of = self._parts.pop(leg, "")
+        return (e.SoundStopped(leg=leg, sound=Conversation(of)),) if of else ()
 
     # ------------------------------------------------------------------ one leg
 
@@ -369,7 +382,31 @@ class AsteriskInbound:
     def _hang_up_requested(self, event: AriMessage) -> Iterator[e.CallEvent]:
         channel = event.channel
         leg = self._legs.get(channel.id) if channel is not None else None
-        if channel is None or leg is None or leg.ended_by is not None:
+        if channel is None or leg is None:
+            return
+        self._asked_to_end(event, channel.id, leg)
+        if not event.soft and leg.is_reported and self._is_held_by_spying(channel.id, leg):
+            yield e.LegHungUp(
+                leg=channel.id,
+                cause=word_for(event.cause),
+                sip_status=leg.sip_status,
+                ended_by=leg.ended_by,
+            )
+            self.note_gone(channel.id)
+
+    def _is_held_by_spying(self, leg_id: e.LegId, leg: _LegState) -> bool:
+        """Whether `ChanSpy` keeps a leg whose party has hung up.
+
+        It keeps the partner of the leg that it is about, and its own leg until the next packet
+        (measured on 22.10.1).
+        """
+        members = self._bridges.get(leg.bridge, [])
+        spied = any(of in members and of != leg_id for of in self._parts.values())
+        return spied or leg_id in self._parts
+
+    def _asked_to_end(self, event: AriMessage, leg_id: e.LegId, leg: _LegState) -> None:
+        """Note who ends a leg."""
+        if leg.ended_by is not None:
             return  # the first request ends it
         if not event.soft and local_half(leg.name)[0]:
             return  # of a half, the other half asks
@@ -377,13 +414,12 @@ class AsteriskInbound:
         if not event.soft and event.tech_cause in REFUSALS:
             leg.sip_status = event.tech_cause
         ending = e.LegHungUp(
-            leg=channel.id,
+            leg=leg_id,
             cause=word_for(event.cause),
             sip_status=leg.sip_status,
             ended_by=leg.ended_by,
         )
         self._on_ending(ending)
-        yield from ()
 
     def _destroyed(self, event: AriMessage) -> Iterator[e.CallEvent]:
         channel = event.channel
@@ -474,6 +510,7 @@ class AsteriskInbound:
         """Note that a leg has ended: late events of it are dropped."""
         known = self._legs.pop(leg, None)
         self._music.pop(leg, None)
+        self._parts.pop(leg, None)
         if known is not None:
             for _ in self._out_of(leg, known):
                 pass

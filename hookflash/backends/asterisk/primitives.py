@@ -275,6 +275,8 @@ ARMED: Final = "HOOKFLASH_ARMED"
 """Whether the leg fetches it as soon as it is parked, without having had a partner."""
 PEER: Final = "HOOKFLASH_PEER"
 """The channel that the leg bridges itself with."""
+PART: Final = "HOOKFLASH_PART"
+"""The channel in whose conversation the leg takes part."""
 SOUND: Final = "HOOKFLASH_SOUND"
 """The id of the playback, a blank, and the sound, so that the next controller can stop it."""
 LIMIT_S: Final = "HOOKFLASH_LIMIT_S"
@@ -353,6 +355,7 @@ OURS: Final = (
     ARMED,
     BRIEF,
     PEER,
+    PART,
     SOUND,
     LIMIT_S,
     UNTIL,

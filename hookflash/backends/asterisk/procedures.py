@@ -175,6 +175,7 @@ class AsteriskProcedures:
             c.Park: self._park,
             c.Fetch: self._fetch,
             c.SendBack: self._send_back,
+            c.TakePart: self._take_part,
             c.HoldWithMusic: _hold_with_music,
             c.PlayRingback: _play_ringback,
             c.PlayTone: _play_tone,
@@ -274,6 +275,17 @@ class AsteriskProcedures:
                 p.Redirect(leg, "back"),
             ),
             unless=(is_away,),
+        )
+
+    def _take_part(self, command: c.TakePart) -> p.AsteriskProcedure:
+        leg = _leg(command.leg)
+        part = _set(leg, _AT_EASE | {p.PART: self._channel_of(command.of)})
+        return p.AsteriskProcedure(
+            steps=(p.StopSounds(leg), p.Redirect(leg, "part", sets=(part,))),
+            optional=1,
+            unless=tuple(
+                facts for other in command.unless_with for facts in self._are_with(leg, other)
+            ),
         )
 
     def _dial(self, command: c.Dial) -> p.AsteriskProcedure:

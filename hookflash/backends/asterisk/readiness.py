@@ -21,6 +21,7 @@ HIDES_DIGITS: Final = "bridge_native_rtp.so"
 
 NEEDED: Final = (
     "app_channelredirect.so",
+    "app_chanspy.so",
     "app_stack.so",
     "app_stasis.so",
     "func_callerid.so",

@@ -13,6 +13,8 @@ have ended. Measured on 1.10.12 (48,966 dumps in 50 walks, no contradiction):
   `park` by our `uuid_transfer … inline`, by our `originate … &park()`, or by its failsafe, which
   parks it first. A sound plays there as the application `playback`, which is still named after its
   end.
+* A leg that takes part in the conversation of another (`three_way`) counts as parked, and hears
+  that: it can be joined and parked from there like from the park.
 * A leg in CS_EXECUTE that is not parked executes something of another program's. But a leg that has
   just left a dialplan's bridge still names `bridge`: if it is to park afterwards, it is on its way
   to our park (which clears `park_after_bridge`, so that no leg keeps it).
@@ -31,7 +33,7 @@ from hookflash.backends.freeswitch.inbound import MAY_TRANSFER_VARIABLE, is_outs
 from hookflash.backends.freeswitch.procedures import role_on
 from hookflash.backends.freeswitch.sounds import sound_at
 from hookflash.events import Direction, LegId, LegSnapshot
-from hookflash.sounds import HeardSound
+from hookflash.sounds import Conversation, HeardSound
 
 _EXECUTES: Final = ("CS_EXECUTE", "4")
 _PARKS: Final = ("CS_PARK", "6")
@@ -139,6 +141,8 @@ def _is_parked(said: Mapping[str, str]) -> bool:
         return True
     if _state(said) != _EXECUTES:
         return False
+    if _takes_part(said) is not None:
+        return True
     application = said.get("variable_current_application")
     if application == "playback" and said.get("variable_bridge_to"):
         return False  # the sound plays in a dialplan's bridge
@@ -152,7 +156,8 @@ def _executes_ours(said: Mapping[str, str]) -> bool:
         return said.get("Call-Direction") == "outbound"
     if "uuid_br:" in source:  # by the failsafe that ended the bridge
         return said.get("variable_exec_after_bridge_app", "") in _OUR_FAILSAFES
-    return "bl_xfer:park/" in source and source.endswith("/inline")
+    parks = "bl_xfer:park/" in source or ("bl_xfer:three_way:" in source and ",park/" in source)
+    return parks and source.endswith("/inline")
 
 
 def _is_elsewhere(said: Mapping[str, str]) -> bool:
@@ -165,12 +170,23 @@ def _is_elsewhere(said: Mapping[str, str]) -> bool:
     return application not in _ON_ITS_WAY
 
 
+def _takes_part(said: Mapping[str, str]) -> LegId | None:
+    """The leg in whose conversation this one takes part because of our order."""
+    of = said.get("variable_current_application_data", "")
+    source = said.get("variable_transfer_source", "")
+    ours = f"bl_xfer:three_way:{of},park/" in source and source.endswith("/inline")
+    is_there = said.get("variable_current_application") == "three_way"
+    return of if of and ours and is_there and _state(said) == _EXECUTES else None
+
+
 def _hears(said: Mapping[str, str]) -> HeardSound | None:
     """The sound that is playing.
 
     A sound that has ended, or is missing, is still named as the application's data. A sound that
     is playing has a loop (measured on 1.10.12: file, tone and missing file).
     """
+    if (of := _takes_part(said)) is not None:
+        return Conversation(of)
     if said.get("variable_current_application") != "playback":
         return None
     if "variable_current_loop" not in said:

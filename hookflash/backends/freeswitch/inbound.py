@@ -39,12 +39,14 @@ import msgspec
 
 from hookflash import events as e
 from hookflash.backends.freeswitch.names import is_usable
+from hookflash.backends.freeswitch.primitives import PART
 from hookflash.backends.freeswitch.procedures import (
     DEFAULT_ACCOUNT_VARIABLE,
     DEFAULT_OWNER_VARIABLE,
 )
 from hookflash.backends.freeswitch.sounds import sound_at
 from hookflash.causes import UNSPECIFIED
+from hookflash.sounds import Conversation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -92,6 +94,8 @@ _NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "CHANNEL_UNBRIDGE": ("first", "second"),
     "PLAYBACK_START": ("leg", "sound"),
     "PLAYBACK_STOP": ("leg", "sound"),
+    "MEDIA_BUG_START": ("leg", "bug", "part"),
+    "MEDIA_BUG_STOP": ("leg", "bug", "part"),
     "DTMF": ("leg", "digit", "serial"),
     "CHANNEL_HANGUP": _OF_AN_END,
     "CHANNEL_HANGUP_COMPLETE": _OF_AN_END,
@@ -131,6 +135,8 @@ class _EventHeaders(msgspec.Struct, frozen=True, gc=False):
     first: str = msgspec.field(default="", name="Bridge-A-Unique-ID")
     second: str = msgspec.field(default="", name="Bridge-B-Unique-ID")
     sound: str = msgspec.field(default="", name="Playback-File-Path")
+    bug: str = msgspec.field(default="", name="Media-Bug-Function")
+    part: object = msgspec.field(default="", name=f"variable_{PART}")
     digit: str = msgspec.field(default="", name="DTMF-Digit")
     serial: str = msgspec.field(default="", name="Event-Sequence")
     cause: str = msgspec.field(default="", name="Hangup-Cause")
@@ -224,6 +230,8 @@ class Inbound:
             "CHANNEL_UNBRIDGE": self._separated,
             "PLAYBACK_START": self._sound_started,
             "PLAYBACK_STOP": self._sound_stopped,
+            "MEDIA_BUG_START": self._took_part,
+            "MEDIA_BUG_STOP": self._left_part,
             "DTMF": self._digit_pressed,
             "CHANNEL_HANGUP": self._hung_up,
             "CHANNEL_HANGUP_COMPLETE": self._hung_up,
@@ -351,6 +359,14 @@ class Inbound:
     def _sound_stopped(self, event: _EventHeaders) -> tuple[e.CallEvent, ...]:
         return self._news(e.SoundStopped(leg=event.leg, sound=sound_at(_needed(event.sound))))
 
+    def _took_part(self, event: _EventHeaders) -> tuple[e.CallEvent, ...]:
+        who = _part_in(event)
+        return self._news(e.SoundStarted(leg=who, sound=Conversation(event.leg))) if who else ()
+
+    def _left_part(self, event: _EventHeaders) -> tuple[e.CallEvent, ...]:
+        who = _part_in(event)
+        return self._news(e.SoundStopped(leg=who, sound=Conversation(event.leg))) if who else ()
+
     def _digit_pressed(self, event: _EventHeaders) -> tuple[e.CallEvent, ...]:
         digit = event.digit.upper()
         if digit not in _KEYS:
@@ -438,6 +454,12 @@ def is_outside(
     if direction is e.Direction.INBOUND:
         return context in outside_contexts
     return bool(gateway) or _text(profile) in outside_profiles
+
+
+def _part_in(event: _EventHeaders) -> e.LegId:
+    """Who takes part in a leg's conversation by a media bug of it; empty if it is another bug."""
+    who = _text(event.part)
+    return who if event.bug == "eavesdrop" and who and is_usable(_needed(event.leg)) else ""
 
 
 def _ended_by(event: _EventHeaders) -> e.EndedBy | None:

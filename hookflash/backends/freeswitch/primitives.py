@@ -74,6 +74,18 @@ class SendTo:
 
 
 @attrs.frozen
+class ThreeWay:
+    """`uuid_transfer LEG three_way:OF,park inline`: take part in the conversation of a leg.
+
+    It parks when that leg ends. Whether it works shows in a media bug of the other leg
+    (`MEDIA_BUG_START`, `eavesdrop`).
+    """
+
+    leg: LegId
+    of: LegId
+
+
+@attrs.frozen
 class Bridge:
     """`uuid_bridge`. Takes 20 to 60 ms; during that time neither leg may get another order."""
 
@@ -158,6 +170,7 @@ Primitive: TypeAlias = (
     | SetVariable
     | SendToPark
     | SendTo
+    | ThreeWay
     | Bridge
     | Originate
     | Broadcast
@@ -250,12 +263,16 @@ CHANGED: Final = (
 
 ORIGIN: Final = "hookflash_origin"
 """The variable that says where a leg was before it was parked."""
+PART: Final = "hookflash_part"
+"""The variable of a leg that names the one that takes part in its conversation: the switch reports
+the beginning and the end of that on the leg itself, without the other."""
 
 OURS: Final = (
     "hookflash_before",
     "hookflash_join",
     "hookflash_kind",
     ORIGIN,
+    PART,
     "hookflash_role",
     "hookflash_transfer",
 )

@@ -209,6 +209,7 @@ class Procedures:
             c.Park: self._park,
             c.Fetch: self._fetch,
             c.SendBack: _send_back,
+            c.TakePart: self._take_part,
             c.HoldWithMusic: self._hold_with_music,
             c.PlayRingback: self._play_ringback,
             c.PlayTone: self._play_tone,
@@ -260,8 +261,28 @@ class Procedures:
         )
 
     def _park(self, command: c.Park) -> p.Procedure:
+        # what it leaves may have ended by itself
+        ends = (_set(command.part_of, {p.PART: ""}),) if command.part_of else ()
         return p.Procedure(
-            steps=(_set(command.leg, self._limits), p.SendToPark(_leg(command.leg))),
+            steps=(*ends, _set(command.leg, self._limits), p.SendToPark(_leg(command.leg))),
+            optional=len(ends),
+            unless=tuple(_are_with(command.leg, other) for other in command.unless_with),
+            spared=2,
+        )
+
+    def _take_part(self, command: c.TakePart) -> p.Procedure:
+        """The limit of the park counts from the end of the conversation, when the leg parks.
+
+        With `uuid_broadcast` the leg would stay in the park, whose limit would end it as soon as
+        the conversation ends.
+        """
+        leg, of = _leg(command.leg), _leg(command.of)
+        return p.Procedure(
+            steps=(
+                _set(of, {p.PART: leg}),
+                _set(leg, self._limits),
+                p.ThreeWay(leg, of),
+            ),
             unless=tuple(_are_with(command.leg, other) for other in command.unless_with),
             spared=2,
         )

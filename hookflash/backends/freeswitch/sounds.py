@@ -20,6 +20,7 @@ from typing import Final
 from hookflash.sounds import (
     SILENCE,
     Burst,
+    Conversation,
     HeardSound,
     Music,
     OtherSound,
@@ -59,6 +60,8 @@ def sound_played(path: str) -> HeardSound:
 
 def path_heard(sound: HeardSound) -> str:
     """The path that FreeSWITCH reports for a sound."""
+    if isinstance(sound, Conversation):
+        return str(sound)  # it is no sound of the switch
     return sound.text if isinstance(sound, OtherSound) else path_of(sound)
 
 

@@ -91,6 +91,7 @@ _LINES: Final[Mapping[type, Callable[[Any], str]]] = {
     p.SetVariable: lambda one: f"uuid_setvar {one.leg} {one.name} {one.value}".rstrip(),
     p.SendToPark: lambda one: f"uuid_transfer {one.leg} park inline",
     p.SendTo: _sent,
+    p.ThreeWay: lambda one: f"uuid_transfer {one.leg} three_way:{one.of},park inline",
     p.Bridge: lambda one: f"uuid_bridge {one.first} {one.second}",
     p.Originate: _originated,
     p.Broadcast: lambda one: f"uuid_broadcast {one.leg} {path_of(one.sound)} aleg",

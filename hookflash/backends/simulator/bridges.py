@@ -74,9 +74,7 @@ class Bridges(Parking):
         del self._channels[channel.id]
         self._report(LegHungUp(leg=channel.id, cause=cause))
         channel.nested = None
-        for seeker in channel.seekers:
-            if seeker.seeks is channel:
-                self._after(self._span(odds.TO_PARK_S), partial(self._give_up, seeker))
+        self._let_others_notice(channel)
         self._hear(channel)
         half = channel.half
         if half is not None and itself and channel.peer is None:
@@ -91,6 +89,15 @@ class Bridges(Parking):
                 self.watcher.over(channel)
             return
         self._after(self._span(odds.TO_UNBRIDGE_S), partial(self._let_go, channel))
+
+    def _let_others_notice(self, gone: SimulatedChannel) -> None:
+        """Legs that take part in its conversation, or wait for it, notice that it has ended."""
+        for listener, playback in gone.listeners:
+            over = partial(self._sound_over, listener, playback)
+            self._after(self._span(odds.TO_UNBRIDGE_S), over)
+        for seeker in gone.seekers:
+            if seeker.seeks is gone:
+                self._after(self._span(odds.TO_PARK_S), partial(self._give_up, seeker))
 
     def _take_along(self, gone: SimulatedChannel, half: SimulatedChannel) -> None:
         """End a half of a loopback pair; it hangs up the other half, mostly at once."""

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, TypeAlias
 import attrs
 
 from hookflash.events import Direction, LegId
-from hookflash.sounds import HeardSound
+from hookflash.sounds import Conversation, HeardSound
 
 Thunk: TypeAlias = Callable[[], None]
 
@@ -114,7 +114,14 @@ class ToInline:
     variables: Mapping[str, str]
 
 
-Extension: TypeAlias = ToPark | ToSound | ToPhone | ToLeg | ToInline
+@attrs.frozen
+class ToPart:
+    """The extension takes part in the conversation of a leg, and parks when that leg ends."""
+
+    of: LegId
+
+
+Extension: TypeAlias = ToPark | ToSound | ToPhone | ToLeg | ToInline | ToPart
 """Where a leg can be transferred to."""
 
 
@@ -202,6 +209,10 @@ class SimulatedChannel:
     """It and the leg that it seeks wait for each other: nothing but the end of one ends that."""
     seekers: list[SimulatedChannel] = attrs.field(init=False)
     """Legs that wait for this one."""
+    listeners: list[tuple[SimulatedChannel, Playback]] = attrs.field(init=False)
+    """Legs that take part in its conversation."""
+    parks_then: bool = False
+    """Its extension parks it when the conversation ends in which it takes part."""
     unread: list[str] = attrs.field(init=False)
     """Keys that were pressed while it waited for an answer."""
     nested: Playback | None = None
@@ -244,7 +255,7 @@ class SimulatedChannel:
         self.is_flipped = inbound
         self.voice = Audible(Sense.VOICE, self.id)
         self.sounds, self.ghosts, self.seekers = [], [], []
-        self.unread, self.shown = [], []
+        self.unread, self.shown, self.listeners = [], [], []
 
     @property
     def owner_id(self) -> str:
@@ -271,6 +282,11 @@ class SimulatedChannel:
         if self.place is ChannelPlace.PARKED:
             return not self.is_idle
         return self.is_free or self.place is ChannelPlace.ELSEWHERE
+
+    @property
+    def takes_part(self) -> bool:
+        """Whether it takes part in a conversation."""
+        return self.playing is not None and isinstance(self.playing.sound, Conversation)
 
     @property
     def is_about_to_play(self) -> bool:

@@ -63,6 +63,7 @@ class Executor:
             p.SetVariable: lambda step: switch.setvar_multi(step.leg, {step.name: step.value}),
             p.SendToPark: lambda step: switch.park_one(step.leg),
             p.SendTo: self._send_to,
+            p.ThreeWay: lambda step: switch.take_part(step.leg, step.of),
             p.Bridge: lambda step: switch.bridge(step.first, step.second),
             p.Originate: self._originate,
             p.Broadcast: self._broadcast,

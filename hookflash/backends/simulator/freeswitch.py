@@ -65,6 +65,9 @@ class FreeSwitchPbx:
         stands = channel.errand is None
         peer = channel.peer if stands else None
         other_half = channel.variables.get("other_loopback_leg_uuid", "")
+        # a leg that takes part in a conversation is as good as parked
+        held = channel.place is ChannelPlace.PARKED or channel.takes_part
+        away = channel.place is ChannelPlace.ELSEWHERE and not channel.takes_part
         return LegSnapshot(
             leg=channel.id,
             number=channel.number,
@@ -73,8 +76,8 @@ class FreeSwitchPbx:
             owner_id=channel.owner_id,
             outside=not other_half and is_outside(channel.number),
             answered=channel.answered,
-            parked=stands and channel.place is ChannelPlace.PARKED,
-            elsewhere=stands and channel.place is ChannelPlace.ELSEWHERE,
+            parked=stands and held,
+            elsewhere=stands and away,
             peer=None if peer is None or peer.cause else peer.id,
             hears=None if channel.playing is None else channel.playing.sound,
             transfer=channel.variables.get(_MARK, ""),

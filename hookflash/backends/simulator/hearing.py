@@ -15,6 +15,9 @@
 * What goes into one half of a loopback pair comes out of the other: sounds, voices, keys. A key of
   the phone behind it is reported on that phone's leg and on loopback-a; a key of loopback-a's
   bridge partner is reported on that leg and on loopback-b (measured).
+* A leg that takes part in a conversation (`three_way`) does not do so in the park, so that no
+  time limit counts. Nothing but another order and the end of the other leg ends that: no
+  `uuid_break`, no key (measured). Of the media bug it is reported only when it begins and ends.
 * While a leg hears a sound in its bridge, the keys of its partner are not read (`CF_SUSPEND`): they
   are reported after the sound, or lost if their leg is ordered elsewhere (measured, 12 of 12).
 """
@@ -138,7 +141,7 @@ class Hearing:
         if channel is None:
             return NO_SUCH_CHANNEL
         channel.sounds.clear()
-        if channel.playing is not None:
+        if channel.playing is not None and not channel.takes_part:
             self._after(odds.TICK_S, partial(self._sound_over, channel, channel.playing))
         return OK
 
@@ -150,7 +153,7 @@ class Hearing:
     def _take_sound(self, channel: SimulatedChannel) -> None:
         """Let a leg's thread look for an ordered sound, and prepare to play it."""
         playing = channel.playing
-        is_free = playing is None or playing.is_own
+        is_free = playing is None or (playing.is_own and not channel.takes_part)
         if channel.sounds and channel.due is None and is_free and channel.takes_sounds:
             channel.due = playback = channel.sounds.pop(0)
             late_s = self._lateness(odds.SOUND_LATE, odds.SOUND_VERY_LATE)
@@ -183,6 +186,8 @@ class Hearing:
         self._hear(channel)
         limit = channel.variables.get("playback_timeout_sec")
         ends_s = playback.lasts_s
+        if channel.takes_part:
+            return
         if limit is not None and limit.isdecimal() and int(limit) >= _SHORTEST_LIMIT_S:
             ends_s = float(limit) if ends_s is None else min(ends_s, float(limit))
         if ends_s is not None:
@@ -244,8 +249,8 @@ class Hearing:
     def press(self, leg: LegId, digit: str) -> None:
         """The party presses a key; its bridge partner hears that."""
         channel = self._channels.get(leg)
-        if channel is None or not channel.answered:
-            return
+        if channel is None or not channel.answered or channel.takes_part:
+            return  # `three_way` reads no keys, and they are lost when it ends (measured)
         if channel.playing is None and (channel.call is not None or channel.is_suspended):
             channel.unread.append(digit)  # it waits for an answer (measured)
             return

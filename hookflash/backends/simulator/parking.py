@@ -26,6 +26,7 @@ from hookflash.backends.simulator.channel import (
     ToInline,
     ToLeg,
     ToPark,
+    ToPart,
     ToPhone,
 )
 from hookflash.backends.simulator.hearing import NO_SUCH_CHANNEL, OK, Thunk
@@ -46,6 +47,10 @@ class Parking(Partings, ABC):
     def park_one(self, leg: LegId) -> str:
         """`uuid_transfer LEG park inline`: park a leg, and leave its peer to its own variables."""
         return self.transfer(leg)
+
+    def take_part(self, leg: LegId, of: LegId) -> str:
+        """`uuid_transfer LEG three_way:OF,park inline`: take part in a leg's conversation."""
+        return self.transfer(leg, ToPart(of))
 
     def transfer(
         self, leg: LegId, extension: Extension | None = None, *, both: bool = False
@@ -84,6 +89,8 @@ class Parking(Partings, ABC):
         leg.dialplan = "XML" if number else "inline"
         leg.destination = number or leg.destination
         what = "m:^:" if isinstance(extension, ToInline) else "park"
+        if isinstance(extension, ToPart):
+            what = f"three_way:{extension.of},park"
         leg.variables["transfer_source"] = f"bl_xfer:{number or what}/default/{leg.dialplan}"
 
     @abstractmethod
@@ -320,6 +327,7 @@ class Parking(Partings, ABC):
             self._move(channel, ChannelPlace.ELSEWHERE)
             channel.errand = None
             self._hear(channel)
+            channel.parks_then = isinstance(extension, ToPart)
             self._begin_extension(channel, extension)
             self._look_for_sounds(channel)
 
@@ -386,9 +394,15 @@ class Parking(Partings, ABC):
             self._report_parted(*((channel, peer) if channel.is_first else (peer, channel)))
             self._go_on_alone(channel, peer.cause)
         elif channel.place is ChannelPlace.ELSEWHERE and channel.call is None:
-            self._end(channel, "NORMAL_CLEARING")  # the extension has no other step
+            self._leave_extension(channel)
         elif channel.overdue and channel.place is ChannelPlace.PARKED and channel.errand is None:
             self._end(channel, "NORMAL_CLEARING")
+
+    def _leave_extension(self, channel: SimulatedChannel) -> None:
+        if channel.parks_then:
+            self._park(channel)
+        else:
+            self._end(channel, "NORMAL_CLEARING")  # the extension has no other step
 
     def _ordered_away(self, leg: SimulatedChannel, *, to_join: bool = False) -> None:
         """A leg is ordered elsewhere: handle the sounds that were ordered before.

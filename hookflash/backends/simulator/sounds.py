@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from hookflash.sounds import HeardSound, Music, OtherSound, Recording, Tone, heard_sound
+from hookflash.sounds import (
+    Conversation,
+    HeardSound,
+    Music,
+    OtherSound,
+    Recording,
+    Tone,
+    heard_sound,
+)
 
 FILE_S: Final = 2.0
 """How long a recorded sound plays by default."""
@@ -27,6 +35,8 @@ def sound_length_s(sound: HeardSound, *, file_s: float = FILE_S) -> float | None
             return sound.lasts_s
         case Recording():
             return file_s
+        case Conversation():
+            return None
         case OtherSound(text):
             return _length_of_other_s(text, file_s)
 

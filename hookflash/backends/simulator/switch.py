@@ -41,6 +41,7 @@ from hookflash.backends.simulator.channel import (
     ToInline,
     ToLeg,
     ToPark,
+    ToPart,
     ToPhone,
     ToSound,
 )
@@ -51,6 +52,7 @@ from hookflash.backends.simulator.hearing import (
     Watcher,
 )
 from hookflash.backends.simulator.surroundings import Surroundings
+from hookflash.sounds import Conversation
 
 __all__ = [
     "SILENCE",
@@ -62,6 +64,7 @@ __all__ = [
     "Switch",
     "Thunk",
     "ToPark",
+    "ToPart",
     "ToPhone",
     "ToSound",
     "Watcher",
@@ -375,8 +378,20 @@ class Switch(Bridges):
                 extension = self._extensions.get(number, ToPhone(number))
                 self._note_destination(channel, extension)
                 self._begin_extension(channel, extension)
+            case ToPart(of):
+                self._begin_part(channel, self._channels.get(of))
             case ToPark() | ToLeg():
                 pass
+
+    def _begin_part(self, channel: SimulatedChannel, of: SimulatedChannel | None) -> None:
+        """`three_way`: without the other leg it ends at once, and the leg parks."""
+        if of is None or of is channel or not of.answered:
+            self._park(channel)
+            return
+        part = Playback(Conversation(of.id), Sense.VOICE, None, is_own=True)
+        of.listeners = [one for one in of.listeners if one[0] is not channel]
+        of.listeners.append((channel, part))
+        self._play(channel, part)
 
     def _number_of(self, extension: Extension | None) -> str:
         if isinstance(extension, ToPhone):

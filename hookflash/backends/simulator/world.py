@@ -40,6 +40,7 @@ from hookflash.backends.simulator.switch import (
     Thunk,
     ToLeg,
     ToPark,
+    ToPart,
     ToPhone,
     ToSound,
 )
@@ -444,6 +445,7 @@ class World:
             ToSound: "an announcement",
             ToPhone: "somebody else",
             ToLeg: "the party on another leg",
+            ToPart: "a conversation of others",
         }
         self._person(f"another program sends {self._name(leg)} to {where[type(how)]}")
         self.pbx.move(leg, how, both=both)

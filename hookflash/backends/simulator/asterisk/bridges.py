@@ -139,6 +139,7 @@ class AsteriskBridges(AsteriskHearing, ABC):
             self._silence(channel)
             channel.app = App.NONE
             self._left_the_park(channel)
+        self._end_part(channel)
         self._end_music(channel)
         self._give_up_call(channel, cause)
         channel.app = App.NONE

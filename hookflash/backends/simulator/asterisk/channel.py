@@ -26,6 +26,8 @@ class App(Enum):
     """It calls a party, then talks with them."""
     STASIS = auto()
     BRIDGE = auto()
+    CHANSPY = auto()
+    """It takes part in a conversation."""
     WAIT = auto()
     ELSEWHERE = auto()
     """An application of another program."""
@@ -124,6 +126,8 @@ class AsteriskChannel:
     """Where its phone was called: the number, and `@` and the context if it was called in one."""
     goes_to: str = "park"
     """The extension of ours to which it goes after its answer."""
+    part_of: AsteriskChannel | None = None
+    """In whose conversation it takes part."""
     music: HeardSound | None = None
     playbacks: list[AsteriskPlayback] = attrs.field(factory=list[AsteriskPlayback])
     entering: AsteriskBridge | None = None

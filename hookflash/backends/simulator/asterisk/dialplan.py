@@ -32,7 +32,8 @@ from hookflash.backends.simulator.asterisk.extensions import (
 from hookflash.backends.simulator.asterisk.hearing import DEFAULT_MUSIC, NO_SUCH_CHANNEL, TO_STEP_S
 from hookflash.causes import word_for
 from hookflash.errors import InputError
-from hookflash.events import LegId, LegParked
+from hookflash.events import LegId, LegParked, SoundStarted
+from hookflash.sounds import Conversation
 
 CONTEXT, EXTENSIONS = read_extensions(dialplan())
 """The dialplan with the default names."""
@@ -160,6 +161,8 @@ class Dialplan(AsteriskBridges, ABC):
                     found["place"].replace("^", ","), channel.place, EXTENSIONS
                 )
                 return self.bridge(channel, peer, after or None)
+            case "ChanSpy":
+                return self._take_part(channel, text.partition(",")[0])
             case "ChannelRedirect":
                 return self._redirect_other(channel, *text.split(","))
             case "Hangup":
@@ -180,6 +183,16 @@ class Dialplan(AsteriskBridges, ABC):
         channel.app = App.STASIS
         self.on_parked(channel.id, ",".join(arguments[2:]))
         self._report(LegParked(leg=channel.id))
+        self._hear(channel)
+        return True
+
+    def _take_part(self, channel: AsteriskChannel, name: str) -> bool:
+        """`ChanSpy(NAME,uBqES)`: without that channel it goes on at once."""
+        of = next((one for one in self._channels.values() if one.name == name), None)
+        if of is None or of is channel:
+            return False
+        channel.app, channel.part_of = App.CHANSPY, of
+        self._report(SoundStarted(leg=channel.id, sound=Conversation(of.id)))
         self._hear(channel)
         return True
 

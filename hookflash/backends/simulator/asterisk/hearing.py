@@ -19,7 +19,7 @@ from hookflash.backends.simulator.asterisk.channel import App, AsteriskChannel, 
 from hookflash.backends.simulator.channel import SILENCE, Audible, Sense
 from hookflash.backends.simulator.surroundings import Surroundings
 from hookflash.events import LegId, SoundStarted, SoundStopped
-from hookflash.sounds import HeardSound, Music, Recording
+from hookflash.sounds import Conversation, HeardSound, Music, Recording
 
 TO_STEP_S: Final = (0.0002, 0.002)
 """From an event of a channel to the reaction of its thread."""
@@ -144,6 +144,12 @@ class AsteriskHearing:
             is_late = leaves and self._random() < LATE
             self._report_music(SoundStopped(leg=channel.id, sound=sound), is_late=is_late)
 
+    def _end_part(self, channel: AsteriskChannel) -> None:
+        """A channel takes part in a conversation no longer."""
+        of, channel.part_of = channel.part_of, None
+        if of is not None:
+            self._report(SoundStopped(leg=channel.id, sound=Conversation(of.id)))
+
     def _report_music(self, event: SoundStarted | SoundStopped, *, is_late: bool = False) -> None:
         """Report music in order, by AMI, which may be late compared with ARI."""
         if not self._late and not is_late:
@@ -177,6 +183,8 @@ class AsteriskHearing:
             hears = channel.playing.hears
         elif channel.music is not None:
             hears = Audible(Sense.MUSIC, str(channel.music))
+        elif channel.part_of is not None:
+            hears = channel.part_of.voice
         elif peer is not None:
             hears = peer.voice if peer.half is None else peer.half.hears
         else:

@@ -13,7 +13,13 @@ from hookflash.backends.asterisk.primitives import (
 from hookflash.backends.asterisk.procedures import role_on
 from hookflash.backends.simulator.asterisk.channel import App, AsteriskChannel
 from hookflash.events import LegSnapshot
-from hookflash.sounds import heard_sound
+from hookflash.sounds import Conversation, HeardSound, heard_sound
+
+
+def _hears(part: AsteriskChannel | None, noted: str) -> HeardSound | None:
+    if part is not None:
+        return Conversation(part.id)
+    return heard_sound(noted) if noted else None
 
 
 def snapshot(channel: AsteriskChannel, *, outside: bool) -> LegSnapshot:
@@ -22,6 +28,8 @@ def snapshot(channel: AsteriskChannel, *, outside: bool) -> LegSnapshot:
     parked = (
         alone and channel.answered and channel.app is App.STASIS and channel.place.exten == "park"
     )
+    part = channel.part_of
+    parked = parked or (part is not None and channel.answered)
     noted = channel.variables.get(SOUND, "").partition(" ")[2]
     role = role_on(channel.id, channel.variables.get(ROLE, ""))
     peer = channel.peer
@@ -43,7 +51,7 @@ def snapshot(channel: AsteriskChannel, *, outside: bool) -> LegSnapshot:
             and channel.place.context != DEFAULT_CONTEXT
         ),
         peer=None if peer is None else peer.id,
-        hears=heard_sound(noted) if parked and noted else None,
+        hears=_hears(part, noted if parked else ""),
         transfer=channel.variables.get(TRANSFER, "") if role else "",
         role=role,
         kind=channel.variables.get(KIND, ""),

@@ -44,6 +44,7 @@ from hookflash.backends.simulator.channel import (
     ToInline,
     ToLeg,
     ToPark,
+    ToPart,
     ToPhone,
     ToSound,
 )
@@ -429,6 +430,9 @@ class SimulatedAsterisk(Dialplan):
         del self._channels[channel.id]
         self._report(e.LegHungUp(leg=channel.id, cause=cause))
         self._hear(channel)
+        for other in self._channels.values():
+            if other.part_of is channel:
+                self._after(self.span(TO_STEP_S), partial(self._part_over, other, channel))
         half = channel.half
         if half is not None:
             self._after(self.span(TO_STEP_S), partial(self._end, half, cause))
@@ -436,6 +440,12 @@ class SimulatedAsterisk(Dialplan):
         if caller is not None and caller.calls is channel:
             caller.calls = None
             self._after(self.span(TO_STEP_S), partial(self._end, caller, cause))
+
+    def _part_over(self, channel: AsteriskChannel, of: AsteriskChannel) -> None:
+        """The channel has ended in whose conversation this one takes part: it goes on."""
+        if channel.part_of is of and not channel.is_sent:
+            self._end_part(channel)
+            self._go_on(channel)
 
     def _give_up_call(self, channel: AsteriskChannel, cause: str) -> None:
         callee, channel.calls = channel.calls, None
@@ -470,7 +480,7 @@ class SimulatedAsterisk(Dialplan):
                 whom = self._channels.get(wanted)
                 if whom is None or not self.bridge(channel, whom.name, None):
                     self._end(channel, CLEARING)
-            case ToPark() | ToInline():
+            case ToPark() | ToInline() | ToPart():
                 channel.announced = SILENCE
             case None:
                 self._end(channel, CLEARING)
