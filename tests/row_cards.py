@@ -84,8 +84,8 @@ def searches(kind: Kind) -> tuple[Exploration, ...]:
             if kind is not Kind.HOLD
         ),
         *(
-            explore(rules, asked_for(kind, BRIEFS), sounds=True, max_records=1_000)
-            for _ in (kind,)
+            explore(rules, asked_for(kind, policy), sounds=True, max_records=3_000)
+            for policy in (BRIEFS, TELLS)
             if kind is not Kind.HOLD
         ),
         *(
