@@ -61,6 +61,15 @@ class Kind(StrEnum):
     becomes. It can't be requested by this name."""
 
 
+class AtLimit(StrEnum):
+    """Who gets a party that was on hold for too long."""
+
+    BACK = "back"
+    """The party that held it."""
+    FALLBACK = "fallback"
+    """The account's fallback target, if it has one; else the party that held it."""
+
+
 class EndedBy(StrEnum):
     """The side that ended a leg."""
 
@@ -319,6 +328,10 @@ class TransferOptions:
     return_to: str | None = None
     """Where a caller without a transferor goes when the transfer fails: `origin`, `park`, `none`,
     or a name of the account's."""
+    hold_limit_s: float | None = None
+    """How long a transferee may be held."""
+    at_hold_limit: AtLimit | None = None
+    """Who gets a party whose hold has reached that limit."""
     caller_number: str | None = None
     """The number that the target sees calling; empty: the transferor's."""
     caller_name: str | None = None

@@ -25,7 +25,7 @@ from hookflash.backends.simulator.people import (
 )
 from hookflash.document import load_schema
 from hookflash.errors import InputError
-from hookflash.events import Kind
+from hookflash.events import AtLimit, Kind
 from hookflash.fsm.policy import OPTIONAL_SOUNDS, Choice, PartialSound, Policy
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.scenarios.format import MAX_FILE_BYTES, load_scenario, parse_scenario
@@ -170,7 +170,7 @@ def test_the_policy_of_the_schema_is_the_policy_of_the_code() -> None:
     kinds = {"number": float, "integer": int, "string": str, "boolean": bool}
     for field in attrs.fields(Policy):
         default = field.default
-        if isinstance(default, (PartialSound, Choice)):
+        if isinstance(default, (PartialSound, Choice, AtLimit)):
             assert told[field.name]["enum"] == [choice.value for choice in type(default)]
             assert default.value in told[field.name]["description"]
         elif isinstance(default, Sound) or field.name in OPTIONAL_SOUNDS:

@@ -1011,6 +1011,9 @@ def test_when_both_sides_ask_the_first_wins() -> None:
         ({"ring_timeout_s": math.nan}, "the ring timeout must be"),
         ({"ring_timeout_s": 0.0}, "the ring timeout must be"),
         ({"ring_timeout_s": math.inf}, "the ring timeout must be"),
+        ({"hold_limit_s": 0.0}, "the hold limit must be"),
+        ({"hold_limit_s": math.nan}, "the hold limit must be"),
+        ({"hold_limit_s": 90_000.0}, "the hold limit must be"),
         ({"target": "10a"}, "already a party of this call"),
     ],
 )

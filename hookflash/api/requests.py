@@ -241,6 +241,16 @@ ReturnTo: TypeAlias = Annotated[
         examples=["origin", "bot"],
     ),
 ]
+HoldLimit: TypeAlias = Annotated[
+    float, Meta(gt=0, le=86_400, description="How long the other party may be held, in seconds.")
+]
+AtHoldLimit: TypeAlias = Annotated[
+    Literal["back", "fallback"],
+    Meta(
+        description="Who gets a party that was on hold for too long: `back`, the party that held"
+        " it; `fallback`, the fallback target."
+    ),
+]
 CallerNumber: TypeAlias = Annotated[
     str,
     Meta(
@@ -401,6 +411,9 @@ class HoldRequest(ApiCommand, frozen=True, kw_only=True):
 
     call_id: CallId
     moh: HeldSound | None = None
+    hold_limit: HoldLimit | None = None
+    at_hold_limit: AtHoldLimit | None = None
+    fallback_target: FallbackTarget | None = None
     data: OwnData | None = None
     switch: Switch | None = None
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, cast
 
 from hookflash.document import place_in
-from hookflash.events import FurtherTarget, TransferOptions
+from hookflash.events import AtLimit, FurtherTarget, TransferOptions
 from hookflash.sounds import AskedSound, parse_asked_sound
 from hookflash.transfer_context import NO_CONTEXT, TransferContext, program_data
 
@@ -29,8 +29,9 @@ def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> Transfer
             `swap_dtmf`, `three_way_dtmf`, `complete_dtmf`, `further_targets`, `rings_all`,
             `recall_attempts`, `fallback_target`, `target_accepts`, `accept_dtmf`, `decline_dtmf`,
             `accept_prompt`, `accept_limit` (in seconds), `briefing`, `announcement`,
-            `failure_sound`, `return_to`, `caller_id_number`, `caller_id_name`, `variables`,
-            `headers` and `data`, each of its type or missing. Other keys are ignored.
+            `failure_sound`, `return_to`, `hold_limit` (in seconds), `at_hold_limit`,
+            `caller_id_number`, `caller_id_name`, `variables`, `headers` and `data`, each of its
+            type or missing. Other keys are ignored.
         where: the place of `data`, with which the places in errors begin.
 
     Raises:
@@ -43,6 +44,8 @@ def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> Transfer
     timeout_s = cast("float | None", data.get("timeout"))
     limit_s = cast("float | None", data.get("accept_limit"))
     further = data.get("further_targets")
+    hold_limit_s = cast("float | None", data.get("hold_limit"))
+    at_limit = cast("str | None", data.get("at_hold_limit"))
     return TransferOptions(
         music=sounds["moh"],
         ringback=sounds["ringback"],
@@ -64,6 +67,8 @@ def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> Transfer
         failure_sound=sounds["failure_sound"],
         accept_limit_s=None if limit_s is None else float(limit_s),
         return_to=cast("str | None", data.get("return_to")),
+        hold_limit_s=None if hold_limit_s is None else float(hold_limit_s),
+        at_hold_limit=None if at_limit is None else AtLimit(at_limit),
         caller_number=cast("str | None", data.get("caller_id_number")),
         caller_name=cast("str | None", data.get("caller_id_name")),
         context=_context(data, where),
@@ -118,6 +123,8 @@ def options_to_kazoo(options: TransferOptions) -> dict[str, object]:
         "failure_sound": _text(options.failure_sound),
         "accept_limit": _number(options.accept_limit_s),
         "return_to": options.return_to,
+        "hold_limit": _number(options.hold_limit_s),
+        "at_hold_limit": options.at_hold_limit and options.at_hold_limit.value,
         "caller_id_number": options.caller_number,
         "caller_id_name": options.caller_name,
         **_written(options.context or NO_CONTEXT),

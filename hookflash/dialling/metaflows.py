@@ -184,6 +184,8 @@ class _Data(TypedDict, total=False):
     rings_all: bool
     recall_attempts: int
     fallback_target: str
+    hold_limit: _Seconds
+    at_hold_limit: str
     target_accepts: bool
     accept_dtmf: str
     decline_dtmf: str

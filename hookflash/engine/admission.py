@@ -28,6 +28,9 @@ ALLOWED_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,63}")
 """Characters of a transfer's ID, which becomes part of the names of timers and legs: what every
 switch can carry."""
 
+LONGEST_HOLD_S = 24 * 3600.0
+"""A hold of more than a day is a mistake."""
+
 LONGEST_RING_S = 24 * 3600.0
 """A ring timeout of more than a day is a mistake."""
 
@@ -287,6 +290,9 @@ def check_values(event: TransferRequested) -> None:
     check_caller(options.caller_number or "", options.caller_name or "")
     if options.context is not None:
         options.context.check()
+    hold_s = options.hold_limit_s
+    if hold_s is not None and not 0 < hold_s <= LONGEST_HOLD_S:
+        raise InputError("the hold limit must be more than 0 s, and at most a day")
     for ring_s in (
         options.ring_timeout_s,
         *(one.ring_timeout_s for one in options.further_targets),

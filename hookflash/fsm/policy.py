@@ -7,6 +7,7 @@ from typing import Final
 
 import attrs
 
+from hookflash.events import AtLimit
 from hookflash.sounds import Music, Sound, check_sound, parse_sound
 
 
@@ -65,6 +66,8 @@ class Policy:
     """How long a hang-up may take before it is repeated."""
     hold_limit_s: float = 1800.0
     """How long a transferee may be held, at most."""
+    at_hold_limit: AtLimit = AtLimit.BACK
+    """Who gets a party whose hold (not a transfer) has reached that limit."""
     sound_timeout_s: float = 1.0
     """How long music or ringback may take to start, at first: a switch needs 0.2 s. The time
     doubles with each further attempt."""

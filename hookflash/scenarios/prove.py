@@ -24,6 +24,7 @@ from hookflash.called import name_of_fallback, name_of_recall
 from hookflash.engine.record import Record
 from hookflash.events import (
     NO_OPTIONS,
+    AtLimit,
     FurtherTarget,
     Kind,
     TransferFound,
@@ -83,7 +84,12 @@ POLICIES: Mapping[str, Policy] = {
     "tells the transferor": Policy(
         target_accepts=True, failure_sound=Recording("busy.wav"), recall_attempts=0
     ),
-    "to the last": Policy(recall_attempts=2, recall_redials=True, fallback_target="800"),
+    "to the last": Policy(
+        recall_attempts=2,
+        recall_redials=True,
+        fallback_target="800",
+        at_hold_limit=AtLimit.FALLBACK,
+    ),
 }
 """The policies by which the tables branch."""
 
@@ -337,7 +343,8 @@ def found_on_the_switch(kind: Kind, policy: Policy) -> list[Transfer]:
 def _may_be_found(kind: Kind, transferor: Party, target: Party) -> bool:
     if kind is Kind.HANDOVER:
         return transferor.place is Place.GONE
-    return kind is not Kind.HOLD or target.place is Place.GONE
+    falls_back = target.leg == name_of_fallback("t1")
+    return kind is not Kind.HOLD or target.place is Place.GONE or falls_back
 
 
 def _apart() -> Iterator[tuple[Party, Party, Party]]:
@@ -360,7 +367,9 @@ def _called_back() -> Iterator[tuple[Party, Party, Party]]:
     for place in (Place.RINGING, Place.PARKED):
         answered = place is Place.PARKED
         yield (Party(name_of_recall("t1", 1), _A[1], place, answered), waits, gone_c)
-        yield (gone_a, waits, Party(name_of_fallback("t1"), "800", place, answered))
+        fallback = Party(name_of_fallback("t1"), "800", place, answered)
+        yield (gone_a, waits, fallback)
+        yield (attrs.evolve(gone_a, place=Place.PARKED), waits, fallback)
 
 
 def _talking(kind: Kind) -> Iterator[tuple[Party, Party, Party]]:

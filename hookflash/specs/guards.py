@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hookflash.called import ALLOWED_NUMBER
 from hookflash.causes import BUSY, NO_SUCH_NUMBER
-from hookflash.events import LegHungUp
+from hookflash.events import AtLimit, LegHungUp
 from hookflash.fsm.arrange import talk
 from hookflash.fsm.policy import Choice
 from hookflash.fsm.transfer import Place, State
@@ -157,6 +157,11 @@ def fallback_wanted(work: Work) -> bool:
     """There is a fallback target, which was not called yet."""
     t = work.transfer
     return bool(t.policy.fallback_target) and not t.fell_back and t.transferee.lives
+
+
+def fallback_at_limit(work: Work) -> bool:
+    """The fallback target gets a party that was on hold for too long."""
+    return work.transfer.policy.at_hold_limit is AtLimit.FALLBACK and fallback_wanted(work)
 
 
 def called_back(work: Work) -> bool:
