@@ -554,7 +554,7 @@ def test_music_that_the_controller_before_could_not_play_is_played() -> None:
     t = after(TransferFound(transfer="t1"), begin=found_in_a_consultation())
     assert t.transferee.waits_in_silence
     t = after(sounds_due(t), begin=t)
-    assert ordered(t, answer(t)) == [HoldWithMusic(leg="b", music=POLICY.fallback_sound)]
+    assert ordered(t, answer(t)) == [HoldWithMusic(leg="b", music=POLICY.music)]
 
 
 def test_a_sound_that_replaces_one_that_plays_must_start_too() -> None:

@@ -61,7 +61,7 @@ def _let_one_hear(work: Work, party: Party, hears: Hears) -> bool | None:
     anew = hears in (Hears.TONE, Hears.PROMPT)
     if party.sound != sound and isinstance(work.event, TransferFound) and not anew:
         # the previous controller's sound plays on, as a rule: the switch will be asked
-        work.rewrite(party, sound=sound)
+        work.rewrite(party, sound=sound, heard=True)
         return None
     _wish(work, party, sound)
     return True
