@@ -299,6 +299,8 @@ class OwnerKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What it dials to take the transferee back."""
     swap_digits: Text | None = None
     """What it dials to change between transferee and target; empty: nothing."""
+    three_way_digits: Text | None = None
+    """What a transferor dials to talk with both; empty: nothing."""
     complete_digits: Text | None = None
     """What it dials to hand over without hanging up; empty: nothing."""
     policy: PolicyKeys = PolicyKeys()
@@ -484,6 +486,7 @@ def _of_owner(
         rules=attrs.evolve(account.rules, **given(keys.rules)),
         takeback_digits=takeback,
         swap_digits=_chosen(keys.swap_digits, None, account.swap_digits),
+        three_way_digits=_chosen(keys.three_way_digits, None, account.three_way_digits),
         complete_digits=_chosen(keys.complete_digits, None, account.complete_digits),
     )
 

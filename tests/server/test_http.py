@@ -58,6 +58,7 @@ async def test_an_account_sees_its_own_calls(autojump_clock: MockClock, lab: Lab
         "call_id": alice,
         "switch": SWITCH,
         "account_id": "acme",
+        "owner_id": None,
         "direction": "inbound",
         "number": "1001",
         "answered": True,
