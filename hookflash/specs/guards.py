@@ -166,8 +166,7 @@ def fallback_at_limit(work: Work) -> bool:
 
 def called_back(work: Work) -> bool:
     """The transferor is called back, or has just answered."""
-    t = work.transfer
-    return t.recalls > 0 and t.transferor.lives
+    return work.transfer.recalls > 0 and work.transfer.transferor.lives
 
 
 def call_unwanted(work: Work) -> bool:
@@ -187,8 +186,7 @@ def target_missing(work: Work) -> bool:
 
 def number_wanted(work: Work) -> bool:
     """The transferor may be asked for the number once more."""
-    t = work.transfer
-    return 0 < t.questions < t.policy.number_attempts
+    return 0 < work.transfer.questions < work.transfer.policy.number_attempts
 
 
 def number_wrong(work: Work) -> bool:
