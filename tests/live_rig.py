@@ -55,6 +55,7 @@ LACKS: Final[Mapping[Verb | Feature, str]] = {
     script.RETURNS: _ONE_PROCESS,
     script.IS_SUSPENDED: _ONE_PROCESS,
     script.DEADLINE_PASSES: "no deadline of a real transfer passes before its time",
+    script.IS_SENT_TO_MENU: "test_live_handover.py plays it",
     script.IS_PARKED: "the lab has only one way to take a leg away",
     Feature.RACE: "what is one instant in the simulator is none on a line",
     Feature.POLICY: "the engine of the lab has one policy for all calls",
