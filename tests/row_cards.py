@@ -16,7 +16,7 @@ from typing import cast
 import attrs
 
 from hookflash.commands import Command, SetTimer
-from hookflash.events import Kind
+from hookflash.events import AtLimit, Kind
 from hookflash.fsm.explore import Card, Exploration, explore
 from hookflash.fsm.machine import Rulebook
 from hookflash.fsm.policy import Policy
@@ -39,7 +39,7 @@ SOME = 10_000
 """All records of the smaller tables, and those of attended transfers that are reached first:
 `make proof` searches them all."""
 _ONCE = dict.fromkeys(_TWICE, 1)
-LAST = attrs.evolve(POLICIES["to the last"], **_ONCE)
+LAST = attrs.evolve(POLICIES["to the last"], at_hold_limit=AtLimit.FALLBACK, **_ONCE)
 AGAIN = attrs.evolve(LAST, recall_redials=False, fallback_target="")
 ELSEWHERE = attrs.evolve(LAST, recall_attempts=0)
 ASKED = attrs.evolve(FEW, number_attempts=2)

@@ -84,12 +84,7 @@ POLICIES: Mapping[str, Policy] = {
     "tells the transferor": Policy(
         target_accepts=True, failure_sound=Recording("busy.wav"), recall_attempts=0
     ),
-    "to the last": Policy(
-        recall_attempts=2,
-        recall_redials=True,
-        fallback_target="800",
-        at_hold_limit=AtLimit.FALLBACK,
-    ),
+    "to the last": Policy(recall_attempts=2, recall_redials=True, fallback_target="800"),
 }
 """The policies by which the tables branch."""
 
@@ -207,7 +202,9 @@ def search_tables(
             )
         if kind in (Kind.ATTENDED, Kind.BLIND):
             yield _search_without_number(kind, join_attempts)
-        if kind is not Kind.HOLD:
+        if kind is Kind.HOLD:
+            yield _search_to_the_fallback(join_attempts)
+        else:
             for rings_all in (False, True):
                 yield _search_with_list(kind, join_attempts, rings_all=rings_all)
         began = time.perf_counter()
@@ -235,6 +232,22 @@ def _search_without_number(kind: Kind, join_attempts: int) -> Search:
         kind=kind,
         beginning="without a number",
         found=explore(Rulebook(SPEC_FOR[kind]), start, max_records=WITHOUT_A_NUMBER),
+        complete=True,
+        took_s=time.perf_counter() - began,
+    )
+
+
+def _search_to_the_fallback(join_attempts: int) -> Search:
+    """Search a hold that ends with the fallback target: from then on it is a transfer."""
+    began = time.perf_counter()
+    policy = Policy(
+        join_attempts=join_attempts, fallback_target="800", at_hold_limit=AtLimit.FALLBACK
+    )
+    start = asked_for(Kind.HOLD, policy)
+    return Search(
+        kind=Kind.HOLD,
+        beginning="to the fallback target",
+        found=explore(Rulebook(SPEC_FOR[Kind.HOLD]), start, max_records=WITH_A_LIST),
         complete=True,
         took_s=time.perf_counter() - began,
     )
