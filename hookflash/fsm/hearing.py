@@ -80,7 +80,7 @@ def _sound(t: Transfer, party: Party, hears: Hears) -> Sound:
     if let_go and policy.partial_sound is PartialSound.MUSIC:
         sound = None if _is_announced_to(t, party) else party.sound
         return sound if isinstance(sound, Sound) else policy.music
-    if hears in (Hears.DIAL_TONE, Hears.RINGBACK) and t.lacks_number:  # nobody is called yet
+    if hears in (Hears.DIAL_TONE, Hears.RINGBACK) and t.lacks_number:  # no target is called yet
         return policy.dial_tone if t.questions <= 1 else policy.wrong_number_tone
     return policy.ringback if let_go else getattr(policy, _SOUNDS.get(hears, "ringback"))
 

@@ -2,7 +2,7 @@
 
 An answer proves little: it may be a mailbox, or a mobile phone's greeting. Until the target accepts
 (by a key of its own, or by a program's request), the transferor hears ringback and the transferee
-music. A target that declines, or says nothing, counts as failed. Nobody is connected unasked, not
+music. A target that declines, or says nothing, counts as failed. No party is connected unasked, not
 even by the switch on its own: a ringing target that must accept carries no failsafe. If the
 transferor has left, a target may also just be briefed: it hears a sound to its end, and is
 connected.

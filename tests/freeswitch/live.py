@@ -152,7 +152,7 @@ class LiveLab(Lab):
         return calls.leg, called.leg
 
     async def call_in(self, number: str, *, caller: str = "1001") -> LegId:
-        """1001, or whoever has the caller's number, calls an extension that is no phone."""
+        """1001, or the party with the caller's number, calls an extension that is no phone."""
         self._calls += 1
         known = {leg.leg for leg in await self.backend.snapshot()}
         await self.phones.api(

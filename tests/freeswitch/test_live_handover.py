@@ -332,7 +332,7 @@ async def test_the_target_is_asked_first(dialling: Dialling, key: str) -> None:
         transfer = await at.give("1004")
         await at.in_state(transfer, State.ACCEPTING)
         await trio.sleep(1.0)
-        assert await scheduled(at.lab, at.caller)  # nobody is joined without a controller
+        assert await scheduled(at.lab, at.caller)  # the two are not joined without a controller
         await at.lab.press(f"{transfer.id}-target", key)
         if key == "2":
             assert await at.ends(transfer) == (Outcome.RETURNED, "DECLINED")

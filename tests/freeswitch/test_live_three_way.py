@@ -38,7 +38,7 @@ from hookflash.sounds import parse_sound
 pytestmark = needs_freeswitch
 
 both_ways = pytest.mark.parametrize("dialling", [DIALPLAN, DIRECT], ids=["dialplan", "direct"])
-whoever_leaves = pytest.mark.parametrize("leaver", ["alice", "bob", "carol"])
+each_of_them_leaves = pytest.mark.parametrize("leaver", ["alice", "bob", "carol"])
 
 ANSWERS: Final = "2600"
 TONES_HZ: Final = {"alice": 620, "bob": 350, "carol": 450, "music": 800}
@@ -214,7 +214,7 @@ async def test_all_three_hear_each_other_and_no_longer(
 
 
 @both_ways
-@whoever_leaves
+@each_of_them_leaves
 @pytest.mark.parametrize("start", ["consulting", "swapped"])
 async def test_who_leaves_leaves_the_others_together(
     dialling: Dialling, start: str, leaver: str
@@ -252,7 +252,7 @@ async def test_what_the_transferor_may_do(dialling: Dialling, end: str) -> None:
 
 
 @both_ways
-@whoever_leaves
+@each_of_them_leaves
 @pytest.mark.parametrize("start", ["consulting", "swapped"])
 async def test_the_switch_keeps_the_others_together_while_the_controller_is_dead(
     dialling: Dialling, start: str, leaver: str
@@ -270,7 +270,7 @@ async def test_the_switch_keeps_the_others_together_while_the_controller_is_dead
 
 
 @both_ways
-@whoever_leaves
+@each_of_them_leaves
 async def test_another_controller_goes_on(dialling: Dialling, leaver: str, tmp_path: Path) -> None:
     async with open_live_lab(settings(dialling)) as lab:
         async with open_engine(lab.backend) as engine:
