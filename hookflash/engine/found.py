@@ -179,7 +179,7 @@ def _party(found: LegSnapshot, ours: Iterable[LegId], account: str) -> Party:
         found.answered,
         peer=found.peer if place is Place.JOINED else None,
         sound=part,
-        hears=part is not None,
+        hears=part is not None or (place is Place.PARKED and found.hears is not None),
         heard=part is not None,
         outside=found.outside or foreign,
         foreign=foreign,

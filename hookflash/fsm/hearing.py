@@ -45,7 +45,8 @@ def _let_one_hear(work: Work, party: Party, hears: Hears) -> bool | None:
     """Play to one party what it should hear.
 
     Returns:
-        Whether that is another sound than before; `None` if the previous controller has played it.
+        Whether that is another sound than before; `None` if the previous controller was to play
+        it, and the switch shows none.
     """
     t = work.transfer
     if party.place is not Place.PARKED:
@@ -60,9 +61,10 @@ def _let_one_hear(work: Work, party: Party, hears: Hears) -> bool | None:
     # a target that is asked is asked again: it may have answered while nobody was there
     anew = hears in (Hears.TONE, Hears.PROMPT)
     if party.sound != sound and isinstance(work.event, TransferFound) and not anew:
-        # the previous controller's sound plays on, as a rule: the switch will be asked
+        # the previous controller's sound plays on; if the switch shows none, it will be asked
+        silent = not party.hears
         work.rewrite(party, sound=sound, heard=True)
-        return None
+        return None if silent else False
     _wish(work, party, sound)
     return True
 

@@ -493,7 +493,7 @@ async def test_what_is_not_kept_any_more_after_a_cut_is_said_and_not_passed_over
 # ------------------------------------------------------------------ leaving
 
 
-async def test_each_of_them_leaves_the_events_is_sent_no_more(
+async def test_whoever_leaves_the_events_is_sent_no_more(
     autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_rig(tmp_path) as rig, client_of_rig(rig, monkeypatch) as (client, _):

@@ -259,7 +259,7 @@ def test_both_orders_of_a_split_occur() -> None:
 
 
 @every_seed
-def test_each_of_them_leaves_during_a_split_the_other_is_parked_measured(seed: int) -> None:
+def test_whoever_leaves_during_a_split_the_other_is_parked_measured(seed: int) -> None:
     for who, other in (("A", "B"), ("B", "A")):
         lab = Lab(seed, split=False)
         lab.news()
