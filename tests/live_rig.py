@@ -269,6 +269,7 @@ def playable(character: Character, *, direct: bool) -> list[Scenario]:
         and all(  # only plain numbers are replaced by those of the lab
             line.target.isalnum() or not line.target for line in one.script
         )
+        and not any(line.further for line in one.script)  # its phones are too few to tell apart
     ]
 
 
