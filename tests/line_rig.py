@@ -16,12 +16,11 @@ import trio
 
 from hookflash.backends.base import Backend
 from hookflash.engine.engine import Engine, open_engine
-from hookflash.engine.handles import TransferHandle
 from hookflash.engine.legs import Account
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Switchboard
 from hookflash.errors import BackendClosed, NotFound, RequestRefused
-from hookflash.events import NO_OPTIONS, Kind, TimerFired, TransferOptions
+from hookflash.events import NO_OPTIONS, Kind, TimerFired, TransferOptions, TransferRequested
 from hookflash.scenarios import script
 from hookflash.scenarios.player import Player
 from hookflash.scenarios.roster import Roster, words_of
@@ -110,7 +109,8 @@ class LineRig(ABC):
             script.DIES: lambda _line: controller.die(),
             script.RETURNS: lambda _line: nursery.start(controller.run),
         }
-        self._handles: dict[str, TransferHandle] = {}
+        self._asked_by: dict[str, str] = {}
+        """The latest transfer that each party asked for, by digits or by request."""
         controller.on_record.append(self.record)
 
     # ------------------------------------------------------------------ the phones
@@ -126,6 +126,9 @@ class LineRig(ABC):
 
     def record(self, record: Record) -> None:
         """Hear what the controller writes."""
+        if isinstance(record.event, TransferRequested) and not record.refused:
+            who = self.roster.names.get(record.event.leg, "")
+            self._asked_by[who] = record.event.transfer
         self.player.happens(*words_of(record))
 
     # ------------------------------------------------------------------ the requests
@@ -136,33 +139,35 @@ class LineRig(ABC):
         engine, leg = self.controller.engine, self.roster.legs.get(who, "")
         with suppress(RequestRefused, NotFound, BackendClosed):
             if engine is not None:
-                self._handles[who] = await engine.transfer(leg, target, kind=kind, options=options)
+                await engine.transfer(leg, target, kind=kind, options=options)
 
     async def ask_takeback(self, who: str) -> None:
-        await self._ask(who, TransferHandle.take_back)
+        await self._ask(who, Engine.take_back)
 
     async def ask_complete(self, who: str) -> None:
-        await self._ask(who, TransferHandle.complete)
+        await self._ask(who, Engine.complete)
 
     async def ask_number(self, who: str, target: str) -> None:
-        await self._ask(who, lambda handle: handle.give_number(target))
+        await self._ask(who, lambda engine, transfer: engine.give_number(transfer, target))
 
     async def ask_swap(self, who: str) -> None:
-        await self._ask(who, TransferHandle.swap)
+        await self._ask(who, Engine.swap)
 
     async def ask_accept(self, who: str) -> None:
-        await self._ask(who, TransferHandle.accept)
+        await self._ask(who, Engine.accept)
 
     async def ask_decline(self, who: str) -> None:
-        await self._ask(who, TransferHandle.decline)
+        await self._ask(who, Engine.decline)
 
     async def ask_three_way(self, who: str) -> None:
-        await self._ask(who, TransferHandle.three_way)
+        await self._ask(who, Engine.three_way)
 
-    async def _ask(self, who: str, ask: Callable[[TransferHandle], Awaitable[object]]) -> None:
+    async def _ask(self, who: str, ask: Callable[[Engine, str], Awaitable[object]]) -> None:
+        """Ask something of the latest transfer of a party."""
+        engine = self.controller.engine
         with suppress(RequestRefused, NotFound, BackendClosed):
-            if self.controller.engine is not None and who in self._handles:
-                await ask(self._handles[who])
+            if engine is not None and who in self._asked_by:
+                await ask(engine, self._asked_by[who])
 
     async def ask_hangup(self, who: str) -> None:
         with suppress(RequestRefused, NotFound, BackendClosed):

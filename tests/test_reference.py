@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from functools import cache
 from pathlib import Path
@@ -35,6 +36,17 @@ def test_a_page_is_as_the_code_is_now(name: str) -> None:
 def test_nothing_is_missing_and_nothing_else_lies_where_pages_are_made(folder: str) -> None:
     found = {name for name in PAGES if name.startswith(f"{folder}/")}
     assert found == {name for name in files() if name.startswith(f"{folder}/")}
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name.endswith(".json")])
+def test_every_reference_of_a_schema_leads_somewhere(name: str) -> None:
+    text = (DOCS / name).read_text(encoding="utf-8")
+    document = json.loads(text)
+    for place in sorted(set(re.findall(r'"\$ref": "#/([^"]+)"', text))):
+        found = document
+        for step in place.split("/"):
+            assert step in found, f"docs/{name}: #/{place} leads nowhere"
+            found = found[step]
 
 
 @pytest.mark.exhaustive

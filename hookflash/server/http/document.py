@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from hookflash.api.answers import Accepted, TransferPage, TransferView
+from hookflash.api.requests import ListedTarget
 from hookflash.dialling.metaflows import SCHEMA
 from hookflash.server.http.envelope import MEANING, ErrorEnvelope
 from hookflash.server.http.handlers import ACCOUNT
@@ -39,6 +40,7 @@ SHAPES: Final = (
     Ready,
     SignIn,
     SignedInEnvelope,
+    ListedTarget,
 )
 Schema = dict[str, Any]
 
@@ -232,7 +234,7 @@ def _action_shape(operation: Operation, route: Route) -> Schema:
 
 
 def _shape_of(operation: Operation) -> Schema:
-    _, shapes = msgspec.json.schema_components([operation.request])
+    _, shapes = msgspec.json.schema_components([operation.request], ref_template=PLACE + "{name}")
     return {"required": [], **shapes[operation.request.__name__]}
 
 
