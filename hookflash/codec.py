@@ -24,12 +24,14 @@ from hookflash.sounds import (
     HeardSound,
     Media,
     Music,
+    OptionalSound,
     OtherSound,
     Recording,
     Sound,
     Tone,
     heard_sound,
     parse_asked_sound,
+    parse_optional_sound,
     parse_sound,
 )
 from hookflash.transfer_context import ProgramData, program_data
@@ -55,6 +57,7 @@ def teach_values(converter: Converter) -> None:
     for union, reader in (
         (Sound, parse_sound),
         (AskedSound, parse_asked_sound),
+        (OptionalSound, parse_optional_sound),
         (HeardSound, _heard),
         (Sound | Conversation, _heard),
     ):
@@ -68,9 +71,9 @@ def _heard(text: str) -> HeardSound:
 
 
 def _read_text_with(
-    reader: Callable[[str], HeardSound | Media], *, or_none: bool = False
-) -> Callable[[object, Any], HeardSound | Media | None]:
-    def read(text: object, _: Any) -> HeardSound | Media | None:
+    reader: Callable[[str], HeardSound | OptionalSound], *, or_none: bool = False
+) -> Callable[[object, Any], HeardSound | OptionalSound | None]:
+    def read(text: object, _: Any) -> HeardSound | OptionalSound | None:
         if text is None and or_none:
             return None
         if not isinstance(text, str):

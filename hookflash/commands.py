@@ -64,6 +64,8 @@ class Park:
     """Not if the switch is joining it with one of these: parking it now would end a leg."""
     part_of: str = ""
     """The leg in whose conversation it has taken part, and which it leaves (`TakePart`)."""
+    disarms: bool = False
+    """Whether it carries a failsafe that would connect it soon, which is removed first."""
 
 
 @attrs.frozen(kw_only=True)

@@ -31,7 +31,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from hookflash.commands import Command, Look
-from hookflash.sounds import AskedSound, HeardSound
+from hookflash.sounds import AskedSound, HeardSound, OptionalSound
 from hookflash.transfer_context import TransferContext
 
 LegId: TypeAlias = str
@@ -346,12 +346,15 @@ class TransferOptions:
     """What the target hears until it accepts."""
     accept_limit_s: float | None = None
     """How long the target may take to accept."""
-    briefing: AskedSound | None = None
-    """What the target hears before it gets the transferee, if the transferor has left."""
-    announcement: AskedSound | None = None
+    briefing: OptionalSound | None = None
+    """What the target hears before it gets the transferee, if the transferor has left; empty:
+    nothing, like the other sounds below."""
+    announcement: OptionalSound | None = None
     """What the transferee hears once, before the music."""
-    failure_sound: AskedSound | None = None
+    failure_sound: OptionalSound | None = None
     """What the transferor hears when the target has failed."""
+    refusal_tone: OptionalSound | None = None
+    """What the transferor hears if a code is refused that belongs to the transfer."""
     context: TransferContext | None = None
     """Variables and headers for the target's leg, and data of the program's own."""
 

@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Final, NoReturn, TypeAlias
+from typing import Final, Literal, NoReturn, TypeAlias
 
 import attrs
 
@@ -86,6 +86,9 @@ _MEDIA = rf"(?:/{ACCOUNT_PATTERN}/)?{_ID}"
 
 ASKED_SOUND_PATTERN: Final = f"^(?:(?:media:)?{_MEDIA}|" + SOUND_PATTERN.removeprefix("^(?:")
 """The pattern of a sound that somebody asks for, for the schemas."""
+
+OPTIONAL_SOUND_PATTERN: Final = "^(?:|" + ASKED_SOUND_PATTERN.removeprefix("^(?:")
+"""The same where it may be empty: none."""
 
 _TEXT = re.compile(SOUND_PATTERN)
 _ALLOWED_NAME = re.compile(_NAME)
@@ -275,6 +278,9 @@ Sound: TypeAlias = Music | Tone | Recording
 AskedSound: TypeAlias = Music | Tone | Recording | Media
 """What may be asked for: a sound, or the ID of one."""
 
+OptionalSound: TypeAlias = Music | Tone | Recording | Media | Literal[""]
+"""The same where the sound may be none: an empty text."""
+
 HeardSound: TypeAlias = Music | Tone | Recording | OtherSound | Conversation
 """What a party may be reported to hear."""
 
@@ -323,6 +329,15 @@ def parse_asked_sound(text: str, where: str = "") -> AskedSound:
         return Media(name)
     except InputError as fault:
         raise InputError(fault.what, where=where, hint=fault.hint) from None
+
+
+def parse_optional_sound(text: str, where: str = "") -> OptionalSound:
+    """Read the same where the sound may be none: an empty text stays one.
+
+    Raises:
+        InputError: the text is neither.
+    """
+    return "" if text == "" else parse_asked_sound(text, where)
 
 
 @attrs.frozen

@@ -15,7 +15,7 @@ from hookflash.accounts import ACCOUNT_PATTERN
 from hookflash.called import MOST_RECALLS, MOST_TARGETS
 from hookflash.dialling.numbers import MAX_WRITTEN, NUMBER_PATTERN
 from hookflash.returns import NAME_PATTERN
-from hookflash.sounds import ASKED_SOUND_PATTERN
+from hookflash.sounds import ASKED_SOUND_PATTERN, OPTIONAL_SOUND_PATTERN
 from hookflash.transfer_context import (
     DEEPEST,
     HEADER_PATTERN,
@@ -158,28 +158,39 @@ AcceptPrompt: TypeAlias = Annotated[
 Briefing: TypeAlias = Annotated[
     str,
     Meta(
-        pattern=ASKED_SOUND_PATTERN,
+        pattern=OPTIONAL_SOUND_PATTERN,
         description="What the target hears, alone, before it gets the transferee of a transferor"
-        " who has left: a sound, or the ID of an entry in the account's media list.",
+        " who has left: a sound, or the ID of an entry in the account's media list; empty: none.",
         examples=["file:briefings/4711.wav"],
     ),
 ]
 Announcement: TypeAlias = Annotated[
     str,
     Meta(
-        pattern=ASKED_SOUND_PATTERN,
+        pattern=OPTIONAL_SOUND_PATTERN,
         description="What the transferee hears once, before the music: a sound, or the ID of an"
-        " entry in the account's media list.",
+        " entry in the account's media list; empty: none.",
         examples=["file:ivr/you-are-being-transferred.wav"],
     ),
 ]
 FailureSound: TypeAlias = Annotated[
     str,
     Meta(
-        pattern=ASKED_SOUND_PATTERN,
+        pattern=OPTIONAL_SOUND_PATTERN,
         description="What the transferor hears, alone, when the target has failed, before it has"
-        " the transferee again: a sound, or the ID of an entry in the account's media list.",
+        " the transferee again: a sound, or the ID of an entry in the account's media list; empty:"
+        " none.",
         examples=["tone:480+620/500,0/500*3"],
+    ),
+]
+RefusalTone: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=OPTIONAL_SOUND_PATTERN,
+        description="What the transferor hears in a conversation if a code is refused that belongs"
+        " to this transfer: a sound, or the ID of an entry in the account's media list; empty:"
+        " none.",
+        examples=["tone:480+620/100,0/50*2"],
     ),
 ]
 AcceptLimit: TypeAlias = Annotated[
@@ -397,6 +408,7 @@ class TransferRequest(ApiCommand, frozen=True, kw_only=True):
     briefing: Briefing | None = None
     announcement: Announcement | None = None
     failure_sound: FailureSound | None = None
+    refusal_tone: RefusalTone | None = None
     return_to: ReturnTo | None = None
     caller_id_number: CallerNumber | None = None
     caller_id_name: CallerName | None = None

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from hookflash.document import place_in
 from hookflash.events import AtLimit, FurtherTarget, TransferOptions
-from hookflash.sounds import AskedSound, parse_asked_sound
+from hookflash.sounds import OptionalSound, parse_asked_sound, parse_optional_sound
 from hookflash.transfer_context import NO_CONTEXT, TransferContext, program_data
 
-KAZOO_SOUNDS: Final = (
-    "moh",
-    "ringback",
-    "accept_prompt",
-    "briefing",
-    "announcement",
-    "failure_sound",
-)
+KAZOO_OPTIONAL_SOUNDS: Final = ("briefing", "announcement", "failure_sound", "refusal_tone")
+"""The options that are sounds or none (an empty text)."""
+KAZOO_SOUNDS: Final = ("moh", "ringback", "accept_prompt", *KAZOO_OPTIONAL_SOUNDS)
 """The options that are sounds, in Kazoo's words."""
+
+
+def read_kazoo_sound(key: str, text: str, where: str = "") -> OptionalSound:
+    """Read an option that is a sound.
+
+    Raises:
+        InputError: the text is not a sound, or is empty where there must be one.
+    """
+    reader = parse_optional_sound if key in KAZOO_OPTIONAL_SOUNDS else parse_asked_sound
+    return reader(text, where)
 
 
 def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> TransferOptions:
@@ -29,18 +34,19 @@ def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> Transfer
             `swap_dtmf`, `three_way_dtmf`, `complete_dtmf`, `further_targets`, `rings_all`,
             `recall_attempts`, `fallback_target`, `target_accepts`, `accept_dtmf`, `decline_dtmf`,
             `accept_prompt`, `accept_limit` (in seconds), `briefing`, `announcement`,
-            `failure_sound`, `return_to`, `hold_limit` (in seconds), `at_hold_limit`,
-            `caller_id_number`, `caller_id_name`, `variables`, `headers` and `data`, each of its
-            type or missing. Other keys are ignored.
+            `failure_sound`, `refusal_tone`, `return_to`, `hold_limit` (in seconds),
+            `at_hold_limit`, `caller_id_number`, `caller_id_name`, `variables`, `headers` and
+            `data`, each of its type or missing. Other keys are ignored.
         where: the place of `data`, with which the places in errors begin.
 
     Raises:
         InputError: a text is not a sound, or the data is too large.
     """
-    sounds: dict[str, AskedSound | None] = {}
+    sounds: dict[str, Any] = {}
     for key in KAZOO_SOUNDS:
         text = cast("str | None", data.get(key))
-        sounds[key] = None if text is None else parse_asked_sound(text, place_in(where, [key]))
+        place = place_in(where, [key])
+        sounds[key] = None if text is None else read_kazoo_sound(key, text, place)
     timeout_s = cast("float | None", data.get("timeout"))
     limit_s = cast("float | None", data.get("accept_limit"))
     further = data.get("further_targets")
@@ -65,6 +71,7 @@ def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> Transfer
         briefing=sounds["briefing"],
         announcement=sounds["announcement"],
         failure_sound=sounds["failure_sound"],
+        refusal_tone=sounds["refusal_tone"],
         accept_limit_s=None if limit_s is None else float(limit_s),
         return_to=cast("str | None", data.get("return_to")),
         hold_limit_s=None if hold_limit_s is None else float(hold_limit_s),
@@ -121,6 +128,7 @@ def options_to_kazoo(options: TransferOptions) -> dict[str, object]:
         "briefing": _text(options.briefing),
         "announcement": _text(options.announcement),
         "failure_sound": _text(options.failure_sound),
+        "refusal_tone": _text(options.refusal_tone),
         "accept_limit": _number(options.accept_limit_s),
         "return_to": options.return_to,
         "hold_limit": _number(options.hold_limit_s),
@@ -132,7 +140,7 @@ def options_to_kazoo(options: TransferOptions) -> dict[str, object]:
     return {key: value for key, value in written.items() if value is not None}
 
 
-def _text(sound: AskedSound | None) -> str | None:
+def _text(sound: OptionalSound | None) -> str | None:
     return None if sound is None else str(sound)
 
 

@@ -194,6 +194,7 @@ class _Data(TypedDict, total=False):
     briefing: str
     announcement: str
     failure_sound: str
+    refusal_tone: str
     caller_id_number: str
     caller_id_name: str
     variables: dict[str, str]

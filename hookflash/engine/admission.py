@@ -21,6 +21,7 @@ from hookflash.engine.rules import Asker, check_rights
 from hookflash.errors import InputError, NotFound, Refusal, RequestRefused
 from hookflash.events import Kind, LegId, NumberGiven, TransferOptions, TransferRequested
 from hookflash.fsm.begin import NOBODY, chosen, new_transfer
+from hookflash.fsm.policy import OPTIONAL_SOUNDS
 from hookflash.sounds import Media, Sound, check_sound
 from hookflash.transfer_context import check_caller
 
@@ -35,14 +36,7 @@ LONGEST_RING_S = 24 * 3600.0
 """A ring timeout of more than a day is a mistake."""
 
 
-ASKED_SOUNDS: Final = (
-    "music",
-    "ringback",
-    "accept_prompt",
-    "briefing",
-    "announcement",
-    "failure_sound",
-)
+ASKED_SOUNDS: Final = ("music", "ringback", "accept_prompt", *sorted(OPTIONAL_SOUNDS))
 """The options of a request that are sounds, or IDs of the media list."""
 
 ALLOWED_KEYS: Final = re.compile(r"[0-9A-D*#]{1,8}")
@@ -281,7 +275,8 @@ def check_values(event: TransferRequested) -> None:
         raise InputError(f"a transferor is called back 0 to {MOST_RECALLS} times, not {recalls}")
     options = event.options
     for name in ASKED_SOUNDS:
-        if (sound := getattr(options, name)) is not None:
+        sound = getattr(options, name)
+        if sound is not None and not (sound == "" and name in OPTIONAL_SOUNDS):
             check_sound(sound, name)
     _check_keys(options)
     limit_s = options.accept_limit_s

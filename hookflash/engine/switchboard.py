@@ -37,6 +37,7 @@ from hookflash.engine.record import Record
 from hookflash.engine.recovery import Closed, Recovery, taken_elsewhere
 from hookflash.errors import InputError, Refusal, RequestRefused
 from hookflash.events import Event, LegId, Request
+from hookflash.fsm.begin import chosen
 from hookflash.fsm.transfer import Place, Transfer
 
 ORDINARY = "an ordinary call"
@@ -220,7 +221,13 @@ class Switchboard:
             leg = self.legs.get(asked.transfer.transferor.leg) if asked else None
         if leg is None or not self._talks(leg):
             return record
-        tone = leg.choices.policy.refusal_tone
+        running = self.running.of(leg.id)
+        policy = leg.choices.policy
+        if running is not None and running.transfer.transferor.leg == leg.id:
+            policy = running.transfer.policy  # what its request has chosen
+        if isinstance(request, e.TransferRequested):
+            policy = chosen(policy, request.options)
+        tone = policy.refusal_tone
         if tone is None:
             return record
         announce = c.Announce(leg=leg.id, sound=tone)

@@ -182,6 +182,8 @@ def _stands(t: Transfer, want: Arrangement) -> bool:
 
 def arrange(work: Work, want: Arrangement) -> None:
     """Give the orders that lead from the facts to an arrangement, and wait for their proof."""
+    if want.disarms:
+        _disarm(work)
     tone_ordered = let_hear(work, want)
     _let_go(work, want)
     if want.ends:
@@ -207,6 +209,19 @@ def _wait(work: Work, wait: Wait, after_s: float, *, anew: bool = False) -> None
     if anew or work.overdue or work.transfer.waits_for is not wait:
         work.note(waits_for=wait)
         work.set_deadline(after_s)
+
+
+def _disarm(work: Work) -> None:
+    """Remove the failsafe of a party that its partner has just left, by parking it once more."""
+    t = work.transfer
+    alone = (p for p in t.parties if p is not t.to_be_rescued and p.place is Place.PARKED)
+    party = next(alone, None)
+    if not t.armed or t.tries or party is None:
+        return
+    others = tuple(other.leg for other in t.parties if other is not party)
+    work.order(c.Park(leg=party.leg, unless_with=others, disarms=True))
+    work.place(party, Place.MOVING)
+    work.note(tries=1)
 
 
 def _await_people(work: Work, limit_s: float) -> None:

@@ -51,6 +51,8 @@ class Arrangement:
     """Whose calls end once the others talk; a target that still rings, at once."""
     failsafe: Trigger | None = None
     """When the switch on its own connects the transferee."""
+    disarms: bool = False
+    """Whether those who wait are to be left alone by a failsafe that has begun to act."""
     limit: Limit | None = None
     """How long it may last once it is arranged."""
     pause: Limit | None = None

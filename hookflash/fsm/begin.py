@@ -9,7 +9,7 @@ import attrs
 
 from hookflash.called import name_of_fallback, name_of_further, place_in_list, recalls_by
 from hookflash.events import NO_OPTIONS, Kind, LegId, TransferOptions, TransferRequested
-from hookflash.fsm.policy import Policy
+from hookflash.fsm.policy import OPTIONAL_SOUNDS, Policy
 from hookflash.fsm.transfer import Party, Place, Role, Transfer
 from hookflash.sounds import Media
 
@@ -177,7 +177,7 @@ def chosen(policy: Policy, options: TransferOptions) -> Policy:
     """What applies to a transfer: its own options, and for the rest the operator's choices."""
     asked = {name: getattr(options, name) for name in CHOICES}
     own = {
-        name: value
+        name: None if value == "" and name in OPTIONAL_SOUNDS else value
         for name, value in asked.items()
         if value is not None and not isinstance(value, Media)  # an ID that nobody looked up
     }

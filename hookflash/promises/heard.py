@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hookflash.commands import HoldWithMusic, PlayRingback, PlayTone
+from hookflash.commands import Announce, HoldWithMusic, PlayRingback, PlayTone
 from hookflash.engine.record import Record
 from hookflash.events import CallEvent, LegId, LegsJoined, SoundStarted
 from hookflash.fsm.policy import Policy
@@ -50,6 +50,8 @@ class HeardLog:
                     kind = _kind_of(sound, policy)
                 case PlayTone(tone=sound):
                     kind = "tone"
+                case Announce(sound=sound):
+                    kind = "refusal"
                 case _:
                     continue
             self._kinds[sound] = kind

@@ -52,7 +52,7 @@ from hookflash.fsm.transfer import State
 from hookflash.scenarios.roster import HAPPENINGS
 from hookflash.scenarios.scenario import PHONES, Expectation, PartyPlan, Race, Scenario
 from hookflash.scenarios.script import VERBS, ScriptLine
-from hookflash.sounds import MediaList, Sound, parse_asked_sound, parse_sound
+from hookflash.sounds import MediaList, Sound, parse_asked_sound, parse_optional_sound, parse_sound
 
 NO_PARTIES = frozenset(verb.doer for verb in VERBS if verb.doer)
 """Names that no party may have: those of the clock, the controller and the switch."""
@@ -237,6 +237,12 @@ class _Reader:
         kind = Kind(line["kind"]) if "kind" in line else Kind.ATTENDED
         further = tuple(line.get("further", ()))
         fields: dict[str, Any] = {**line, "kind": kind, "further": further}
+        if "sounds" in line:
+            where = place_in(self._where, [*place, "sounds"])
+            fields["sounds"] = tuple(
+                (name, parse_optional_sound(text, place_in(where, [name])))
+                for name, text in line["sounds"].items()
+            )
         read = ScriptLine(**fields)
         self._doer(read, *place)
         return read

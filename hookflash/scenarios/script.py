@@ -8,11 +8,12 @@ the order and time of the lines.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import attrs
 
 from hookflash.events import NO_OPTIONS, FurtherTarget, Kind, TransferOptions
+from hookflash.sounds import OptionalSound
 
 CLOCK = "clock"
 """The actor that lets deadlines pass."""
@@ -62,7 +63,7 @@ ASKS_TRANSFER: Final = Verb(
     "asks",
     ("transfer",),
     "A program asks for a transfer on the party's behalf.",
-    takes=("target", "kind", "further", "rings_all"),
+    takes=("target", "kind", "further", "rings_all", "sounds"),
 )
 ASKS_HOLD: Final = Verb("asks", ("hold",), "A program asks to put the other party on hold.")
 ASKS_TAKEBACK: Final = Verb("asks", ("takeback",), "A program asks for the party's takeback.")
@@ -174,6 +175,8 @@ class ScriptLine:
     kind: Kind = Kind.ATTENDED
     further: tuple[str, ...] = ()
     rings_all: bool = False
+    sounds: tuple[tuple[str, OptionalSound], ...] = ()
+    """Sounds that the request chooses, by the names of its options."""
 
     @property
     def options(self) -> TransferOptions:
@@ -181,6 +184,7 @@ class ScriptLine:
         return TransferOptions(
             further_targets=tuple(FurtherTarget(number=number) for number in self.further),
             rings_all=self.rings_all,
+            **dict[str, Any](self.sounds),
         )
 
     @property

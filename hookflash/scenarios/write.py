@@ -95,6 +95,8 @@ def _line(line: ScriptLine) -> dict[str, Any]:
         value = getattr(line, field.name)
         if value != field.default:
             written[field.name] = value.value if isinstance(value, Kind) else value
+    if line.sounds:
+        written["sounds"] = {name: str(sound) for name, sound in line.sounds}
     if line.asks == "transfer":
         written["kind"] = line.kind.value
     return written

@@ -15,11 +15,10 @@ from typing import Any
 import attrs
 import structlog
 
-from hookflash.dialling.kazoo_options import KAZOO_SOUNDS
+from hookflash.dialling.kazoo_options import KAZOO_SOUNDS, read_kazoo_sound
 from hookflash.dialling.metaflows import parse_metaflows
 from hookflash.document import place_in
 from hookflash.errors import InputError
-from hookflash.sounds import parse_asked_sound
 
 log = structlog.wrap_logger(logging.getLogger("hookflash.service"))
 
@@ -81,6 +80,6 @@ def _unreadable(document: Mapping[str, Any]) -> Iterator[tuple[str, str, str, In
             for key in KAZOO_SOUNDS:
                 try:
                     if key in data:
-                        parse_asked_sound(str(data[key]))
+                        read_kazoo_sound(key, str(data[key]))
                 except InputError as fault:
                     yield part, dialled, key, fault

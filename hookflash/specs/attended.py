@@ -89,7 +89,7 @@ DIALING = phase(S.DIALING, Arrangement(hears={A: Hears.RINGBACK, B: Hears.MUSIC}
 CONSULTING = phase(S.CONSULTING,
     Arrangement(talk=(A, C), hears={B: Hears.MUSIC}, failsafe=Trigger.LEFT_ALONE,
         limit=common.hold_limit_s),
-    *three_way.CONSULTED,
+    telling.LEFT, *three_way.CONSULTED,
     row(On.SWAP_ASKED, given.both_present, to=S.SWAPPED,
         why="The transferor returns to the transferee for a while. The target hears music."),
     refuse(On.SWAP_ASKED, why="the other party has left"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hookflash.called import ALLOWED_NUMBER
 from hookflash.causes import BUSY, NO_SUCH_NUMBER
+from hookflash.commands import Trigger
 from hookflash.events import AtLimit, LegHungUp
 from hookflash.fsm.arrange import talk
 from hookflash.fsm.policy import Choice
@@ -77,6 +78,11 @@ def target_waits(work: Work) -> bool:
 def failure_is_heard(work: Work) -> bool:
     """The transferor hears it when the target has failed."""
     return work.transfer.policy.failure_sound is not None
+
+
+def has_talked(work: Work) -> bool:
+    """Transferor and target have talked: their failsafe was set."""
+    return work.transfer.failsafe is Trigger.LEFT_ALONE
 
 
 def not_asked(work: Work) -> bool:

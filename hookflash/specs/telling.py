@@ -25,9 +25,11 @@ def failure_sound_limit_s(transfer: Transfer) -> float:
 
 TOLD = row(On.TARGET_FAILED, given.failure_is_heard, to=S.FAILURE_HEARD,
     why="Busy, refused or no answer. The transferor hears that.")
+LEFT = row(On.TARGET_FAILED, given.failure_is_heard, given.has_talked, to=S.FAILURE_HEARD,
+    why="The target left the consultation. The transferor hears that.")
 FAILURE_HEARD = phase(S.FAILURE_HEARD,
     Arrangement(hears={A: Hears.FAILURE, B: Hears.MUSIC}, leaves=(C,),
-        pause=failure_sound_limit_s),
+        disarms=True, pause=failure_sound_limit_s),
     row(On.PROMPT_HEARD, On.LIMIT_PASSED, to=S.FAILED_RECONNECT,
         why="The transferor has heard it. Transferor and transferee are being reconnected."),
     row(On.TAKEBACK_ASKED, to=S.FAILED_RECONNECT,

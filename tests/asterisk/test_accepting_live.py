@@ -124,3 +124,32 @@ async def test_alice_hears_that_carol_is_busy(
         assert result.cause == "USER_BUSY"
         await talking(engine, bob, f"{transfer.id}-recall-1" if leaves else alice)
         await everybody_talks(lab)
+
+
+LONG = parse_sound("tone:700/3500*1")
+"""It outlasts the failsafe of the consultation."""
+
+
+@both_ways
+async def test_alice_hears_that_carol_has_left_the_consultation(
+    pair: Pair, dialling: AsteriskDialling
+) -> None:
+    account = Account(policy=attrs.evolve(Policy(), failure_sound=LONG))
+    async with (
+        open_live_lab(pair, dialling) as lab,
+        open_engine(lab.backend, account=account) as engine,
+    ):
+        alice, bob = await lab.call()
+        await both_known(engine, (alice, bob))
+        transfer = await engine.transfer(alice, "2600")
+        await talking(engine, alice, f"{transfer.id}-target")
+        await trio.sleep(0.5)  # until the failsafe is set
+        await lab.hang_up(f"{transfer.id}-target")
+        with trio.fail_after(20):
+            while not _hears(transfer.transfer, LONG):
+                await trio.sleep(0.01)
+        heard_s = trio.current_time()
+        with trio.fail_after(20):
+            assert (await transfer.outcome()).outcome is Outcome.RECONNECTED
+        assert trio.current_time() - heard_s > 3.3
+        await everybody_talks(lab)

@@ -27,7 +27,7 @@ from hookflash.engine.engine import Engine, open_engine
 from hookflash.engine.handles import TransferHandle
 from hookflash.engine.legs import Account
 from hookflash.engine.record import Record
-from hookflash.events import Kind, LegId, SoundStarted
+from hookflash.events import NO_OPTIONS, Kind, LegId, SoundStarted, TransferOptions
 from hookflash.fsm.policy import Policy
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.sounds import Sound, parse_sound
@@ -78,7 +78,11 @@ class _Scene:
 
 @asynccontextmanager
 async def open_scene(
-    dialling: Dialling, number: str, kind: Kind, **choices: Any
+    dialling: Dialling,
+    number: str,
+    kind: Kind,
+    options: TransferOptions = NO_OPTIONS,
+    **choices: Any,
 ) -> AsyncGenerator[_Scene]:
     account = Account(policy=attrs.evolve(Policy(), **choices))
     async with (
@@ -88,7 +92,7 @@ async def open_scene(
     ):
         alice, bob = await lab.call()
         await both_known(engine, (alice, bob))
-        transfer = await engine.transfer(alice, number, kind=kind)
+        transfer = await engine.transfer(alice, number, kind=kind, options=options)
         yield _Scene(lab, engine, alice, bob, transfer, records)
 
 
@@ -178,3 +182,38 @@ async def test_alice_hears_that_carol_is_busy(dialling: Dialling, how: str) -> N
             with trio.fail_after(10):
                 while await at.lab.backend.snapshot():
                     await trio.sleep(0.05)
+
+
+LONG = parse_sound("tone:700/3500*1")
+"""It outlasts the failsafe of the consultation."""
+
+
+@both_ways
+async def test_alice_hears_that_carol_has_left_the_consultation(dialling: Dialling) -> None:
+    async with open_scene(dialling, ANSWERS, Kind.ATTENDED, failure_sound=LONG) as at:
+        await talking(at.engine, at.alice, at.carol)
+        await trio.sleep(0.5)  # until the failsafe is set
+        await at.lab.hang_up(at.carol)
+        await at.in_state(State.FAILURE_HEARD)
+        left_s = trio.current_time()
+        with trio.fail_after(20):
+            assert (await at.transfer.outcome()).outcome is Outcome.RECONNECTED
+        assert trio.current_time() - left_s > 3.4
+        assert at.heard(at.alice).count(LONG) == 1
+        await talking(at.engine, at.alice, at.bob)
+        await trio.sleep(0.5)
+        for leg in (at.alice, at.bob):
+            left = await variables(at.lab, leg)
+            assert not [name for name in left if name.startswith("hookflash_")], left
+
+
+@both_ways
+async def test_a_request_does_without_the_sounds_of_its_account(dialling: Dialling) -> None:
+    choices = {"failure_sound": LONG, "announcement": SAID}
+    none = TransferOptions(failure_sound="", announcement="")
+    async with open_scene(dialling, "2602", Kind.ATTENDED, options=none, **choices) as at:
+        with trio.fail_after(20):
+            assert (await at.transfer.outcome()).outcome is Outcome.RECONNECTED
+        await talking(at.engine, at.alice, at.bob)
+        assert LONG not in at.heard(at.alice)
+        assert SAID not in at.heard(at.bob)

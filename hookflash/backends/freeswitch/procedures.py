@@ -263,8 +263,11 @@ class Procedures:
     def _park(self, command: c.Park) -> p.Procedure:
         # what it leaves may have ended by itself
         ends = (_set(command.part_of, {p.PART: ""}),) if command.part_of else ()
+        leg = _leg(command.leg)
+        disarming = (_set(leg, _DISARMED), p.Unschedule(leg)) if command.disarms else ()
         return p.Procedure(
-            steps=(*ends, _set(command.leg, self._limits), p.SendToPark(_leg(command.leg))),
+            before=disarming,
+            steps=(*ends, _set(leg, self._limits), p.SendToPark(leg)),
             optional=len(ends),
             unless=tuple(_are_with(command.leg, other) for other in command.unless_with),
             spared=2,
