@@ -56,7 +56,8 @@ def reached(kind: e.Kind) -> tuple[Transfer, ...]:
 @pytest.mark.exhaustive
 def test_there_are_many_constellations() -> None:
     assert [
-        len(reached(kind)) > least for kind, least in zip(e.Kind, (2_000, 500, 200, 500), strict=True)
+        len(reached(kind)) > least
+        for kind, least in zip(e.Kind, (2_000, 500, 200, 500), strict=True)
     ]
 
 

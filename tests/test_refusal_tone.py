@@ -6,6 +6,7 @@ import attrs
 import pytest
 
 from hookflash.commands import Announce
+from hookflash.dialling.metaflows import parse_metaflows
 from hookflash.engine.legs import Account
 from hookflash.engine.record import Record
 from hookflash.engine.rules import Rules
@@ -14,11 +15,13 @@ from hookflash.events import (
     DigitPressed,
     LegAnswered,
     LegCreated,
+    LegParked,
     LegsJoined,
+    TransferOptions,
     TransferRequested,
 )
 from hookflash.fsm.policy import Policy
-from hookflash.sounds import parse_sound
+from hookflash.sounds import OptionalSound, Sound, parse_sound
 
 TONE = parse_sound("tone:480+620/100,0/50*2")
 RULES = Rules(targets_denied=("27*",))
@@ -77,3 +80,31 @@ def test_who_does_not_talk_hears_what_it_waits_with() -> None:
     records = dial(board, "a", "*4")  # while the two are being separated
     assert records[-1].refused
     assert announced(records) == []
+
+
+OTHER = parse_sound("tone:700/100*1")
+
+
+@pytest.mark.parametrize(("chosen", "heard"), [(OTHER, [OTHER]), ("", [])])
+def test_a_request_chooses_what_is_heard_of_codes_in_its_transfer(
+    chosen: OptionalSound, heard: list[Sound]
+) -> None:
+    board = call()
+    options = TransferOptions(refusal_tone=chosen)
+    board.handle(TransferRequested(leg="a", transfer="t", target="2600", options=options))
+    for leg in ("a", "b"):
+        board.handle(LegParked(leg=leg))
+    board.handle(LegAnswered(leg="t-target"))
+    board.handle(LegParked(leg="t-target"))
+    board.handle(LegsJoined(first="a", second="t-target"))
+    records = dial(board, "a", "*22601#")  # a second transfer
+    assert records[-1].refused
+    assert announced(records) == [Announce(leg="a", sound=sound) for sound in heard]
+
+
+def test_a_code_chooses_what_is_heard_if_it_is_refused() -> None:
+    codes = {"numbers": {"5": {"module": "transfer", "data": {"target": "2700"}}}}
+    codes["numbers"]["5"]["data"]["refusal_tone"] = str(OTHER)
+    records = dial(call(attrs.evolve(ACCOUNT, metaflows=parse_metaflows(codes))), "a", "*5")
+    assert records[-1].refused
+    assert announced(records) == [Announce(leg="a", sound=OTHER)]

@@ -1003,6 +1003,8 @@ def test_when_both_sides_ask_the_first_wins() -> None:
         ({"accept_prompt": "shell_stream://x"}, "accept_prompt: 'shell_stream://x' is not a sound"),
         ({"briefing": "${x}"}, "briefing: '${x}' is not a sound"),
         ({"announcement": "shell_stream://x"}, "announcement: 'shell_stream://x' is not a sound"),
+        ({"refusal_tone": "shell_stream://x"}, "refusal_tone: 'shell_stream://x' is not a sound"),
+        ({"ringback": ""}, "ringback: '' is not a sound"),
         ({"accept_digits": ""}, "accept_digits: '' can't be pressed"),
         ({"accept_digits": "1x"}, "accept_digits: '1x' can't be pressed"),
         ({"decline_digits": "2" * 9}, "decline_digits: '222222222' can't be pressed"),

@@ -48,12 +48,12 @@ from hookflash.dialling.kazoo_options import (
     KAZOO_SOUNDS,
     options_from_kazoo,
     options_to_kazoo,
+    read_kazoo_sound,
 )
 from hookflash.dialling.numbering import NO_NUMBERING, Numbering, parse_numbering
 from hookflash.document import MAX_FAULTS, faults_of, load_schema, place_in
 from hookflash.errors import InputError
 from hookflash.events import Kind
-from hookflash.sounds import parse_asked_sound
 from hookflash.transfer_context import check_pairs, program_data
 
 SCHEMA: Mapping[str, object] = load_schema("dialling/metaflows.schema.json")
@@ -366,7 +366,7 @@ def _faults_of_data(written: _Document, where: str) -> Iterator[InputError]:
 
 def _check_value(key: str, value: object, where: str) -> None:
     if key in KAZOO_SOUNDS:
-        parse_asked_sound(str(value), where)
+        read_kazoo_sound(key, str(value), where)
     elif key in ("variables", "headers"):
         pairs = tuple(cast("dict[str, str]", value).items())
         check_pairs(pairs, header=key == "headers", where=where)

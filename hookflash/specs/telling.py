@@ -1,7 +1,8 @@
 """A failure is heard: the transferor hears, alone, that the target has failed.
 
 By default it has the transferee again at once. With a sound of the operator's it hears first what
-has happened, and the transferee goes on hearing music.
+has happened, and the transferee goes on hearing music. If the target leaves a consultation, the
+failsafe would cut that short, so it is removed.
 """
 
 from __future__ import annotations

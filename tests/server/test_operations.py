@@ -198,3 +198,31 @@ async def test_a_query_that_is_invalid_is_refused(
         answered = await lab.acme.ask("GET", f"transfers?{query}")
         assert answered.status_code == 400
         assert [*answered.json()["data"]] == [query.partition("=")[0]]
+
+
+@pytest.mark.parametrize("by", ["http", "websocket", "client"])
+async def test_a_request_does_without_a_sound_of_its_account(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    policy = {"announcement": "file:one-moment.wav", "failure_sound": "file:busy.wav"}
+    none = {"announcement": "", "failure_sound": ""}
+    async with (
+        open_lab(tmp_path, accounts={"acme": {"policy": policy}}) as lab,
+        open_net(lab.doors.listener, monkeypatch),
+    ):
+        call, _ = await lab.call()
+        key = await lab.make_key("acme")
+        match by:
+            case "http":
+                answered = await lab.acme.act(call, "transfer", target="2600", **none)
+                assert answered.status_code == 202, answered.text
+            case "websocket":
+                async with open_line(lab.doors.listener, key) as line:
+                    reply = await line.ask("transfer", call_id=call, target="2600", **none)
+                    assert reply["status"] == 202, reply
+            case _:
+                async with connect("ws://net/v2/events", api_key=key) as client:
+                    await client.transfer(call_id=call, target="2600", **none)
+        running = lab.service.group.engines[SWITCH].switchboard.running
+        (chosen,) = [running[transfer].transfer.policy for transfer in running]
+        assert (chosen.announcement, chosen.failure_sound) == (None, None)
