@@ -8,8 +8,8 @@ answered by the row's own name, and a change of a row shows in the diff of its c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import cast
 
@@ -64,32 +64,38 @@ ASK_THE_TARGET = (
 STRICT = attrs.evolve(POLICIES["strict"], **_TWICE)
 
 
+def _some(kind: Kind, records: int) -> int:
+    """How many records a search may have: the other tables reach all their rows sooner."""
+    return records if kind is Kind.ATTENDED else max(60, records * 2 // 5)
+
+
 @cache
 def searches(kind: Kind) -> tuple[Exploration, ...]:
     """One table, searched from a request and from a restart."""
     rules = Rulebook(SPEC_FOR[kind])
+    some = partial(_some, kind)
     return (
-        *(explore(rules, asked_for(kind, policy), max_records=SOME) for policy in (FEW, STRICT)),
-        *(explore(rules, asked_for(kind, one), max_records=3_000) for one in (LAST, ELSEWHERE)),
-        *(explore(rules, found, max_records=60) for found in found_on_the_switch(kind, FEW)),
+        *(explore(rules, asked_for(kind, policy), max_records=some(SOME)) for policy in (FEW, STRICT)),
+        *(explore(rules, asked_for(kind, one), max_records=some(3_000)) for one in (LAST, ELSEWHERE)),
+        *(explore(rules, found, max_records=some(60)) for found in found_on_the_switch(kind, FEW)),
         *(
-            explore(rules, found, max_records=records)
+            explore(rules, found, max_records=some(records))
             for policy, records in ((LAST, 200), (AGAIN, 60), (ELSEWHERE, 60))
             for found in found_on_the_switch(kind, policy)
         ),
-        explore(rules, asked_for(kind, FEW), sounds=True, max_records=2_000),
+        explore(rules, asked_for(kind, FEW), sounds=True, max_records=some(2_000)),
         *(
-            explore(rules, asked_for(kind, policy), max_records=2_000)
+            explore(rules, asked_for(kind, policy), max_records=some(2_000))
             for policy in ASK_THE_TARGET
             if kind is not Kind.HOLD
         ),
         *(
-            explore(rules, asked_for(kind, policy), sounds=True, max_records=3_000)
+            explore(rules, asked_for(kind, policy), sounds=True, max_records=some(3_000))
             for policy in (BRIEFS, TELLS)
             if kind is not Kind.HOLD
         ),
         *(
-            explore(rules, found, max_records=60)
+            explore(rules, found, max_records=some(60))
             for found in found_on_the_switch(kind, ACCEPTS)
             if kind is not Kind.HOLD
         ),
@@ -97,27 +103,27 @@ def searches(kind: Kind) -> tuple[Exploration, ...]:
             explore(
                 rules,
                 asked_for(kind, policy, options=two_targets(rings_all=rings_all)),
-                max_records=1_500,
+                max_records=some(1_500),
             )
             for policy, rings_all in ((FEW, False), (FEW, True), (ACCEPTS, False))
             if kind is not Kind.HOLD
         ),
         *(
-            explore(rules, asked_for(kind, ASKED, ""), sounds=sounds, max_records=1_000)
+            explore(rules, asked_for(kind, ASKED, ""), sounds=sounds, max_records=some(1_000))
             for sounds in (False, True)
             if kind in (Kind.ATTENDED, Kind.BLIND)
         ),
-        *(_alone(rules) if kind is Kind.HANDOVER else ()),
+        *(_alone(rules, some) if kind is Kind.HANDOVER else ()),
     )
 
 
-def _alone(rules: Rulebook) -> Iterator[Exploration]:
+def _alone(rules: Rulebook, some: Callable[[int], int]) -> Iterator[Exploration]:
     """Callers without a transferor who go nowhere back."""
     for policy in WITHOUT_TRANSFEROR.values():
         few = attrs.evolve(policy, **_TWICE)
-        yield explore(rules, asked_for(Kind.HANDOVER, few), max_records=3_000)
+        yield explore(rules, asked_for(Kind.HANDOVER, few), max_records=some(3_000))
         for found in found_on_the_switch(Kind.HANDOVER, few):
-            yield explore(rules, found, max_records=60)
+            yield explore(rules, found, max_records=some(60))
 
 
 def cards_of(kind: Kind) -> dict[str, Card]:

@@ -38,9 +38,13 @@ from hookflash.specs.catalog import SPEC_FOR
 FOLDER = Path(__file__).resolve().parent.parent / "hookflash" / "specs" / "scenarios"
 FILES = sorted(FOLDER.glob("*.toml"))
 SCENARIOS = {file.stem: load_scenario(file) for file in FILES}
-SEEDS = range(1, 3)
-HARD_SEEDS = range(1, 1 + len(HARDSHIPS))
-"""One for each hardship."""
+SEED = 1
+
+
+def hard_seeds(name: str, character: Character) -> tuple[int, ...]:
+    """Two hardships for each scenario, and others for the next one: `make proof` takes all."""
+    turn = 2 * FILES.index(FOLDER / f"{name}.toml") + [*Character].index(character)
+    return tuple(1 + (turn + one) % len(HARDSHIPS) for one in range(2))
 
 
 GROUPS = {
@@ -69,7 +73,8 @@ def test_it_comes_to_what_it_expects(name: str, character: Character) -> None:
 def many_runs(name: str, character: Character, *, hard: bool) -> tuple[Tally, Rows]:
     """Many runs of one scenario, once for all the tests that ask for them in this process."""
     rows = Rows()
-    seeds, hardships = (HARD_SEEDS, HARDSHIPS) if hard else (SEEDS, NO_HARDSHIPS)
+    seeds = hard_seeds(name, character) if hard else (SEED,)
+    hardships = HARDSHIPS if hard else NO_HARDSHIPS
     tally = run_many([SCENARIOS[name]], seeds, hardships=hardships, rows=rows, character=character)
     return tally, rows
 
@@ -79,7 +84,7 @@ def many_runs(name: str, character: Character, *, hard: bool) -> tuple[Tally, Ro
 def test_under_other_seeds_the_promises_are_kept(name: str, character: Character) -> None:
     tally, _ = many_runs(name, character, hard=False)
     assert tally.findings.kinds() == []
-    assert tally.runs == len(SEEDS) * len([*SCENARIOS[name].orders()])
+    assert tally.runs == len([*SCENARIOS[name].orders()])
 
 
 @pytest.mark.exhaustive
@@ -126,7 +131,7 @@ def test_every_outcome_every_state_and_every_kind_is_somewhere_expected() -> Non
 @pytest.mark.exhaustive
 def test_a_scenario_that_is_written_and_read_again_runs_alike() -> None:
     for scenario in SCENARIOS.values():
-        for order in list(scenario.orders())[:2]:
+        for order in list(scenario.orders())[:1]:
             written = scenario_text(attrs.evolve(order, expect=Expectation()))
             again = load_again(written)
             assert run_scenario(again).records == run_scenario(order).records, order.name
