@@ -75,8 +75,14 @@ def searches(kind: Kind) -> tuple[Exploration, ...]:
     rules = Rulebook(SPEC_FOR[kind])
     some = partial(_some, kind)
     return (
-        *(explore(rules, asked_for(kind, policy), max_records=some(SOME)) for policy in (FEW, STRICT)),
-        *(explore(rules, asked_for(kind, one), max_records=some(3_000)) for one in (LAST, ELSEWHERE)),
+        *(
+            explore(rules, asked_for(kind, policy), max_records=some(SOME))
+            for policy in (FEW, STRICT)
+        ),
+        *(
+            explore(rules, asked_for(kind, one), max_records=some(3_000))
+            for one in (LAST, ELSEWHERE)
+        ),
         *(explore(rules, found, max_records=some(60)) for found in found_on_the_switch(kind, FEW)),
         *(
             explore(rules, found, max_records=some(records))

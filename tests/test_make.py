@@ -60,6 +60,13 @@ def test_quick_runs_the_linter_and_leaves_out_every_mark() -> None:
 @needs_make
 def test_the_whole_suite_leaves_nothing_out() -> None:
     printed = make("unit")
+    assert " -m '" not in printed
+    assert " -k " not in printed
+
+
+@needs_make
+def test_coverage_is_measured_over_the_whole_suite() -> None:
+    printed = make("coverage")
     assert "--cov" in printed
     assert " -m '" not in printed
 
