@@ -56,6 +56,9 @@ class Kind(StrEnum):
     """The transferor leaves at once (RFC 5589, section 6: basic transfer)."""
     HOLD = "hold"
     """Put the other party on hold, and resume later."""
+    MOVE = "move"
+    """Take the call along to another device of the transferor's own: the two talk on until it
+    answers."""
     HANDOVER = "handover"
     """Hand over a caller who talks with nobody: what an attended or a blind transfer of such a leg
     becomes. It can't be requested by this name."""

@@ -27,6 +27,7 @@ from hookflash.fsm.machine import Rulebook, Step
 from hookflash.fsm.transfer import State, Transfer
 from hookflash.scenarios.prove import Search, search_tables
 from hookflash.scenarios.run import Run
+from hookflash.specs.catalog import SPECS
 
 ROOT = Path(__file__).resolve().parent.parent
 SCENARIOS = ROOT / "hookflash" / "specs" / "scenarios"
@@ -267,7 +268,7 @@ def test_replay_with_a_config_and_a_diagram(say: Say, tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------- spec
 
 
-@pytest.mark.parametrize("name", ["attended", "blind", "hold"])
+@pytest.mark.parametrize("name", list(SPECS))
 def test_spec_show(say: Say, name: str) -> None:
     table = say("spec", "show", name)
     assert table.status == 0
@@ -279,7 +280,7 @@ def test_spec_show(say: Say, name: str) -> None:
 
 
 def test_spec_that_is_unknown(say: Say) -> None:
-    assert_refused(say("spec", "show", "warm"), "warm", "attended", "blind", "hold")
+    assert_refused(say("spec", "show", "warm"), "warm", *SPECS)
     assert_refused(say("spec", "show", "hold", "--format", "pdf"), "pdf", "mermaid", "dot")
     assert_refused(say("spec", "shwo"), "shwo", 'Did you mean "show"?')
 

@@ -65,8 +65,11 @@ Target: TypeAlias = Annotated[
     ),
 ]
 TransferType: TypeAlias = Annotated[
-    Literal["attended", "blind"],
-    Meta(description="Attended: the transferor talks with the target first."),
+    Literal["attended", "blind", "move"],
+    Meta(
+        description="Attended: the transferor talks with the target first. Move: it takes the call"
+        " along to another device of its own, and the two talk on until that answers."
+    ),
 ]
 HeldSound: TypeAlias = Annotated[
     str,
@@ -383,7 +386,8 @@ class TransferRequest(ApiCommand, frozen=True, kw_only=True):
     while the target is called, and goes back where it came from if the target can't be had.
 
     What is left out is as the account has chosen. Without a target, the transferor is asked for the
-    number: it hears a dial tone and presses keys, or `give_number` gives it.
+    number: it hears a dial tone and presses keys, or `give_number` gives it. A call that is moved
+    without a target goes to the owner's other devices (`move_to`), or to the number of the leg.
     """
 
     call_id: CallId

@@ -19,7 +19,7 @@ from hookflash.engine.legs import Leg, Legs
 from hookflash.engine.record import Parties
 from hookflash.engine.rules import Asker, check_rights
 from hookflash.errors import InputError, NotFound, Refusal, RequestRefused
-from hookflash.events import Kind, LegId, NumberGiven, TransferOptions, TransferRequested
+from hookflash.events import FurtherTarget, Kind, LegId, NumberGiven, TransferOptions, TransferRequested
 from hookflash.fsm.begin import NOBODY, chosen, new_transfer
 from hookflash.fsm.policy import OPTIONAL_SOUNDS
 from hookflash.sounds import Media, Sound, check_sound
@@ -67,6 +67,8 @@ class Admission:
         if leg is None:
             return event
         event = attrs.evolve(event, options=_with_sounds(event, leg))
+        if event.kind is Kind.MOVE and not event.target:
+            event = _to_own_devices(event, leg)
         read = leg.choices.numbers.number
         if fallback := event.options.fallback_target:
             options = attrs.evolve(event.options, fallback_target=read(fallback))
@@ -94,13 +96,13 @@ class Admission:
         leg, peer = self._call_of(event)
         policy = leg.choices.policy
         check_values(event)
-        _check_further(event, target_accepts=chosen(policy, event.options).target_accepts)
+        _check_further(event, target_accepts=chosen(policy, event.options, event.kind).target_accepts)
         if peer is None:
             return self._admit_handover(event, leg, at_s)
         if event.kind is Kind.HANDOVER:
             raise RequestRefused("the call is bridged: its leg has a partner to transfer")
         for number in _numbers_of(event):
-            _check_parties(number, leg, peer)
+            _check_parties(number, leg, peer, is_own=event.kind is Kind.MOVE)
         self._check_rules(event, leg, peer, at_s)
         transfer = new_transfer(
             transfer=event.transfer,
@@ -130,6 +132,8 @@ class Admission:
         """Check a request for a caller who talks with nobody."""
         if event.kind is Kind.HOLD:
             raise RequestRefused("the call is not bridged: there is nobody to hold")
+        if event.kind is Kind.MOVE:
+            raise RequestRefused("the call is not bridged: there is nobody to take along")
         if event.by == "digits":  # who is in a menu dials for the menu
             raise RequestRefused("the call is not bridged: there is nobody to transfer")
         if not caller.answered:
@@ -241,12 +245,28 @@ def _numbers_of(event: TransferRequested) -> tuple[str, ...]:
     return (event.target, *(one.number for one in event.options.further_targets))
 
 
-def _check_parties(target: str, transferor: Leg, transferee: Leg | None) -> None:
+def _to_own_devices(event: TransferRequested, leg: Leg) -> TransferRequested:
+    """A move to the devices that the account or owner has, or to the number of the leg itself.
+
+    A leg without a number, such as that of an anonymous caller, has no other device.
+    """
+    first, *others = [one for one in leg.choices.move_to if one != leg.number] or [leg.number]
+    if not first:
+        raise RequestRefused("this leg has no number, and no device to move to is configured")
+    further = tuple(FurtherTarget(number=one) for one in others)
+    options = attrs.evolve(event.options, further_targets=further, rings_all=bool(further))
+    return attrs.evolve(event, target=first, options=options)
+
+
+def _check_parties(
+    target: str, transferor: Leg, transferee: Leg | None, *, is_own: bool = False
+) -> None:
     """Check that the target is not a party already, whose number may be written differently.
 
     The number is one of the transferor's account: a party of another account may have the same.
+    A call may be moved to the transferor's own number, at which other devices ring.
     """
-    parties = [transferor] if transferee is None else [transferor, transferee]
+    parties = [one for one in (None if is_own else transferor, transferee) if one is not None]
     for party in parties:
         if _is_foreign(party, transferor):
             continue

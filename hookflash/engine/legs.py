@@ -59,6 +59,11 @@ class Account:
     """What a transferor dials to hand over without hanging up; empty: nothing. A code that begins
     another one of the account, such as `*2`, has to wait for the digit timeout."""
 
+    move_to: tuple[str, ...] = ()
+    """The numbers of the devices to which a call may be moved (`Kind.MOVE`), if the request names
+    none: all ring at once, except the one that is talked on. Empty: the number of the leg itself,
+    for a number at which several devices ring."""
+
     owners: Mapping[str, Account] = attrs.field(factory=dict[str, "Account"])
     """The settings of users and devices that differ, by owner ID."""
     returns: Mapping[str, str] = attrs.field(factory=dict[str, str])

@@ -456,7 +456,8 @@ def _join(work: Work, want: Arrangement, roles: tuple[Role, Role]) -> None:
     t = work.transfer
     one, other = the_two(t, roles)
     waits = t.party(third := _who_waits(roles))
-    goes_on = want.failsafe is c.Trigger.LEFT_ALONE and waits.lives
+    expected = waits.lives or (waits.place is Place.UNBORN and want.calls is third)
+    goes_on = want.failsafe is c.Trigger.LEFT_ALONE and expected
     watched = goes_on and waits.answered
     rescued = t.to_be_rescued
     pair = (one.leg, other.leg)

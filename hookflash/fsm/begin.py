@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import attrs
@@ -78,7 +78,7 @@ def new_transfer(
     return Transfer(
         id=transfer,
         kind=kind,
-        policy=chosen(policy, options),
+        policy=chosen(policy, options, kind),
         further=() if options.rings_all else further,
         rivals=tuple(
             Party(
@@ -143,7 +143,7 @@ def found_transfer(
     return Transfer(
         id=transfer,
         kind=kind,
-        policy=chosen(policy, options),
+        policy=chosen(policy, options, kind),
         transferor=_called(transferor),
         transferee=transferee,
         target=_called(target),
@@ -173,8 +173,21 @@ CHOICES: Final = frozenset(
 """What a request may choose instead of the policy."""
 
 
-def chosen(policy: Policy, options: TransferOptions) -> Policy:
-    """What applies to a transfer: its own options, and for the rest the operator's choices."""
+_PLAIN: Final[Mapping[str, object]] = {
+    "target_accepts": False,
+    "briefing": None,
+    "announcement": None,
+}
+_UNSAID: Final = dict.fromkeys(_PLAIN)
+
+
+def chosen(policy: Policy, options: TransferOptions, kind: Kind) -> Policy:
+    """What applies to a transfer: its own options, and for the rest the operator's choices.
+
+    A device of the transferor's own, to which a call is moved, is asked and told nothing.
+    """
+    if kind is Kind.MOVE:
+        policy, options = attrs.evolve(policy, **_PLAIN), attrs.evolve(options, **_UNSAID)
     asked = {name: getattr(options, name) for name in CHOICES}
     own = {
         name: None if value == "" and name in OPTIONAL_SOUNDS else value

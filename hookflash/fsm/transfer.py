@@ -38,6 +38,7 @@ class State(ByIdentity):
     ACCEPTING = "accepting"
     CONSULTING = "consulting"
     SWAPPED = "swapped"
+    MOVING = "moving"
     THREE_WAY = "three_way"
     COMPLETING = "completing"
     PARTIAL = "partial"

@@ -295,13 +295,14 @@ class _Reader:
         return attrs.evolve(account, owners=owners)
 
     def _owner(self, account: Account, name: str, keys: Mapping[str, Any]) -> Account:
-        rules = {key: value for key, value in keys.items() if key != "metaflows"}
+        rules = {key: keys[key] for key in keys.keys() - {"metaflows", "move_to"}}
         where = place_in(self._where, ["owners", name, "metaflows"])
         own = keys.get("metaflows")
         return attrs.evolve(
             account,
             metaflows=account.metaflows if own is None else parse_metaflows(own, where),
             rules=_CONVERTER.structure(rules, Rules),
+            move_to=tuple(keys.get("move_to", ())),
         )
 
     def _numbers(self) -> NumberRules:

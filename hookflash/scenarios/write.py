@@ -61,6 +61,7 @@ def _owner(settings: Account) -> dict[str, Any]:
     return {
         "metaflows": settings.metaflows.to_document(),
         "may_transfer": settings.rules.may_transfer.value,
+        **({"move_to": list(settings.move_to)} if settings.move_to else {}),
         "kinds_allowed": [kind.value for kind in settings.rules.kinds_allowed],
         "targets_denied": list(settings.rules.targets_denied),
     }

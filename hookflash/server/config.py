@@ -303,6 +303,9 @@ class OwnerKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a transferor dials to talk with both; empty: nothing."""
     complete_digits: Text | None = None
     """What it dials to hand over without hanging up; empty: nothing."""
+    move_to: tuple[Text, ...] = ()
+    """The numbers of its devices, at most 8: a call that is moved (`transfer_type: move`) rings at
+    all of them, except the one that is talked on. By default, at the number of the leg itself."""
     policy: PolicyKeys = PolicyKeys()
     """See the policy."""
     rules: OwnerRulesKeys = OwnerRulesKeys()
@@ -488,6 +491,7 @@ def _of_owner(
         swap_digits=_chosen(keys.swap_digits, None, account.swap_digits),
         three_way_digits=_chosen(keys.three_way_digits, None, account.three_way_digits),
         complete_digits=_chosen(keys.complete_digits, None, account.complete_digits),
+        move_to=tuple(map(account.numbers.number, keys.move_to)),
     )
 
 

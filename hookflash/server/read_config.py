@@ -20,7 +20,7 @@ from hookflash.backends.asterisk.procedures import AsteriskDialling
 from hookflash.backends.asterisk.settings import Asterisk
 from hookflash.backends.freeswitch.procedures import Dialling
 from hookflash.backends.freeswitch.settings import STOCK_PASSWORD, FreeSwitch
-from hookflash.called import ALLOWED_NUMBER, MOST_QUESTIONS, MOST_RECALLS
+from hookflash.called import ALLOWED_NUMBER, MOST_QUESTIONS, MOST_RECALLS, MOST_TARGETS
 from hookflash.dialling.metaflows import parse_metaflows
 from hookflash.dialling.numbering import parse_numbering
 from hookflash.dialling.numbers import rewrite_faults
@@ -285,6 +285,15 @@ def _lines(file: Path, where: str) -> tuple[str, ...]:
         raise InputError("is not UTF-8", where=where, hint="name a readable text file") from error
 
 
+def _check_devices(numbers: tuple[str, ...], where: str) -> None:
+    """Check the numbers to which a call may be moved, as far as one can without their account."""
+    if len(set(numbers)) < len(numbers):
+        raise InputError("names a number twice", where=where, hint="each device once")
+    if len(numbers) > MOST_TARGETS:
+        what = f"names {len(numbers)} devices"
+        raise InputError(what, where=where, hint=f"at most {MOST_TARGETS} ring at once")
+
+
 def _check_account(keys: AccountKeys, where: str) -> None:
     _check_choices(keys, where)
     media_sounds(keys.media, f"{where}.media")
@@ -292,6 +301,7 @@ def _check_account(keys: AccountKeys, where: str) -> None:
     for owner, own in keys.owners.items():
         place = place_in(where, ["owners", owner])
         _check_choices(own, place)
+        _check_devices(own.move_to, f"{place}.move_to")
         if own.metaflows is not None:
             try:
                 Config(accounts={"x": AccountKeys(owners={owner: own})}).account("x")

@@ -10,14 +10,16 @@ from hookflash.specs.attended import ATTENDED
 from hookflash.specs.blind import BLIND
 from hookflash.specs.handover import HANDOVER
 from hookflash.specs.hold import HOLD
+from hookflash.specs.move import MOVE
 
-SPECS: Mapping[str, Spec] = {spec.name: spec for spec in (ATTENDED, BLIND, HOLD, HANDOVER)}
+SPECS: Mapping[str, Spec] = {spec.name: spec for spec in (ATTENDED, BLIND, HOLD, MOVE, HANDOVER)}
 """The tables that ship, by name."""
 
 SPEC_FOR: Mapping[Kind, Spec] = {
     Kind.ATTENDED: ATTENDED,
     Kind.BLIND: BLIND,
     Kind.HOLD: HOLD,
+    Kind.MOVE: MOVE,
     Kind.HANDOVER: HANDOVER,
 }
 """The table that runs each kind of request."""

@@ -283,6 +283,7 @@ _WISHES = {
     e.Kind.ATTENDED: " asks to transfer {other} to {target}",
     e.Kind.BLIND: " asks to send {other} to {target} at once",
     e.Kind.HOLD: " asks to hold {other}",
+    e.Kind.MOVE: " moves the call to {target}",
     e.Kind.HANDOVER: " is to be given to {target}",
 }
 _CAUSES = {
