@@ -519,8 +519,10 @@ def _keep(work: Work, want: Arrangement, roles: tuple[Role, Role]) -> None:
         _arm(work, one, waits, c.Trigger.LEFT_ALONE)
         work.note(armed=True, rescued=third, failsafe=c.Trigger.LEFT_ALONE)
     work.note(joined_for=None)
-    if want.calls is not None and t.party(want.calls).place is Place.UNBORN:
-        _ring(work, t.party(want.calls))
+    if want.calls is not None:
+        for called in (t.party(want.calls), *t.rivals):
+            if called.place is Place.UNBORN:
+                _ring(work, called)
     if want.hears.get(third) is Hears.CONVERSATION and _bring_in(work, one, third):
         return
     if want.limit is not None:
