@@ -103,8 +103,8 @@ def test_a_request_chooses_what_is_heard_of_codes_in_its_transfer(
 
 
 def test_a_code_chooses_what_is_heard_if_it_is_refused() -> None:
-    codes = {"numbers": {"5": {"module": "transfer", "data": {"target": "2700"}}}}
-    codes["numbers"]["5"]["data"]["refusal_tone"] = str(OTHER)
+    data = {"target": "2700", "refusal_tone": str(OTHER)}
+    codes = {"numbers": {"5": {"module": "transfer", "data": data}}}
     records = dial(call(attrs.evolve(ACCOUNT, metaflows=parse_metaflows(codes))), "a", "*5")
     assert records[-1].refused
     assert announced(records) == [Announce(leg="a", sound=OTHER)]

@@ -57,7 +57,9 @@ for _name, _place in COMMANDS.items():
 
 @spec.command
 def show(
-    name: Annotated[Literal["attended", "blind", "hold", "move", "handover"], Parameter(help="Which table.")],
+    name: Annotated[
+        Literal["attended", "blind", "hold", "move", "handover"], Parameter(help="Which table.")
+    ],
     /,
     *,
     format: Annotated[  # noqa: A002 - the option's name is --format, as people expect it

@@ -74,7 +74,9 @@ def transfer(
     url: Url = DEFAULT_URL,
     key: ApiKey = "",
     account: AccountId = None,
-    transfer_type: Annotated[Literal["attended", "blind", "move"], Parameter(name="--type")] = "attended",
+    transfer_type: Annotated[
+        Literal["attended", "blind", "move"], Parameter(name="--type")
+    ] = "attended",
     follow: Annotated[bool, Parameter(help="Print events until the transfer ends.")] = True,
 ) -> int:
     """Transfer the party that a leg talks with.

@@ -19,7 +19,14 @@ from hookflash.engine.legs import Leg, Legs
 from hookflash.engine.record import Parties
 from hookflash.engine.rules import Asker, check_rights
 from hookflash.errors import InputError, NotFound, Refusal, RequestRefused
-from hookflash.events import FurtherTarget, Kind, LegId, NumberGiven, TransferOptions, TransferRequested
+from hookflash.events import (
+    FurtherTarget,
+    Kind,
+    LegId,
+    NumberGiven,
+    TransferOptions,
+    TransferRequested,
+)
 from hookflash.fsm.begin import NOBODY, chosen, new_transfer
 from hookflash.fsm.policy import OPTIONAL_SOUNDS
 from hookflash.sounds import Media, Sound, check_sound
@@ -96,7 +103,9 @@ class Admission:
         leg, peer = self._call_of(event)
         policy = leg.choices.policy
         check_values(event)
-        _check_further(event, target_accepts=chosen(policy, event.options, event.kind).target_accepts)
+        _check_further(
+            event, target_accepts=chosen(policy, event.options, event.kind).target_accepts
+        )
         if peer is None:
             return self._admit_handover(event, leg, at_s)
         if event.kind is Kind.HANDOVER:
@@ -250,7 +259,9 @@ def _to_own_devices(event: TransferRequested, leg: Leg) -> TransferRequested:
 
     A leg without a number, such as that of an anonymous caller, has no other device.
     """
-    first, *others = [one for one in leg.choices.move_to if one != leg.number] or [leg.number]
+    own = leg.number
+    read = leg.choices.numbers.number
+    first, *others = [one for one in leg.choices.move_to if own not in (one, read(one))] or [own]
     if not first:
         raise RequestRefused("this leg has no number, and no device to move to is configured")
     further = tuple(FurtherTarget(number=one) for one in others)

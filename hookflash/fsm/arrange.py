@@ -374,6 +374,13 @@ def _dial(work: Work, want: Arrangement, party: Party) -> None:
     )
 
 
+def _ring_all(work: Work, *parties: Party) -> None:
+    """Call those who have not been called yet."""
+    for party in parties:
+        if party.place is Place.UNBORN:
+            _ring(work, party)
+
+
 def _ring(work: Work, party: Party, rescue: LegId | None = None) -> None:
     """Call the target for the transferor, or, in a recall, the transferor for the transferee.
 
@@ -520,9 +527,7 @@ def _keep(work: Work, want: Arrangement, roles: tuple[Role, Role]) -> None:
         work.note(armed=True, rescued=third, failsafe=c.Trigger.LEFT_ALONE)
     work.note(joined_for=None)
     if want.calls is not None:
-        for called in (t.party(want.calls), *t.rivals):
-            if called.place is Place.UNBORN:
-                _ring(work, called)
+        _ring_all(work, t.party(want.calls), *t.rivals)
     if want.hears.get(third) is Hears.CONVERSATION and _bring_in(work, one, third):
         return
     if want.limit is not None:

@@ -181,7 +181,7 @@ _PLAIN: Final[Mapping[str, object]] = {
 _UNSAID: Final = dict.fromkeys(_PLAIN)
 
 
-def chosen(policy: Policy, options: TransferOptions, kind: Kind) -> Policy:
+def chosen(policy: Policy, options: TransferOptions, kind: Kind | None = None) -> Policy:
     """What applies to a transfer: its own options, and for the rest the operator's choices.
 
     A device of the transferor's own, to which a call is moved, is asked and told nothing.

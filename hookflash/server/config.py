@@ -491,7 +491,7 @@ def _of_owner(
         swap_digits=_chosen(keys.swap_digits, None, account.swap_digits),
         three_way_digits=_chosen(keys.three_way_digits, None, account.three_way_digits),
         complete_digits=_chosen(keys.complete_digits, None, account.complete_digits),
-        move_to=tuple(map(account.numbers.number, keys.move_to)),
+        move_to=keys.move_to,
     )
 
 

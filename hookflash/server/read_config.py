@@ -26,7 +26,8 @@ from hookflash.dialling.numbering import parse_numbering
 from hookflash.dialling.numbers import rewrite_faults
 from hookflash.document import faults_of_numbers, meant, place_in
 from hookflash.engine.account_faults import account_faults
-from hookflash.errors import InputError, InputErrors
+from hookflash.engine.legs import Account
+from hookflash.errors import InputError, InputErrors, RequestRefused
 from hookflash.returns import check_returns, place_for
 from hookflash.server.addresses import check_listen, in_folder
 from hookflash.server.config import (
@@ -153,6 +154,7 @@ def _check_codes(config: Config, where: str) -> None:
             for fault in account_faults(choices, name, f"{inside}.metaflows"):
                 raise fault
             place_for(choices.policy.return_to, choices.returns, f"{inside}.policy.return_to")
+            _check_devices(choices, f"{inside}.move_to")
 
 
 def _entries(
@@ -285,12 +287,18 @@ def _lines(file: Path, where: str) -> tuple[str, ...]:
         raise InputError("is not UTF-8", where=where, hint="name a readable text file") from error
 
 
-def _check_devices(numbers: tuple[str, ...], where: str) -> None:
-    """Check the numbers to which a call may be moved, as far as one can without their account."""
-    if len(set(numbers)) < len(numbers):
+def _check_devices(choices: Account, where: str) -> None:
+    """Check the numbers to which a call may be moved: all may ring at once."""
+    try:
+        devices = [choices.numbers.number(one) for one in choices.move_to]
+    except InputError as fault:
+        raise InputError(fault.what, where=where, hint=fault.hint) from fault
+    except RequestRefused as refused:
+        raise InputError(str(refused), where=where, hint="a domain of the account") from refused
+    if len(set(devices)) < len(devices):
         raise InputError("names a number twice", where=where, hint="each device once")
-    if len(numbers) > MOST_TARGETS:
-        what = f"names {len(numbers)} devices"
+    if len(devices) > MOST_TARGETS:
+        what = f"names {len(devices)} devices"
         raise InputError(what, where=where, hint=f"at most {MOST_TARGETS} ring at once")
 
 
@@ -301,7 +309,6 @@ def _check_account(keys: AccountKeys, where: str) -> None:
     for owner, own in keys.owners.items():
         place = place_in(where, ["owners", owner])
         _check_choices(own, place)
-        _check_devices(own.move_to, f"{place}.move_to")
         if own.metaflows is not None:
             try:
                 Config(accounts={"x": AccountKeys(owners={owner: own})}).account("x")

@@ -123,7 +123,7 @@ async def test_carol_is_briefed_when_alice_has_left_early(dialling: Dialling) ->
 @both_ways
 async def test_a_briefing_that_is_not_there_keeps_nobody_waiting(dialling: Dialling) -> None:
     missing = parse_sound("file:no-such-briefing.wav")
-    choices = {"briefing": missing, "briefing_limit_s": 4.0}
+    choices: dict[str, Any] = {"briefing": missing, "briefing_limit_s": 4.0}
     async with open_scene(dialling, ANSWERS, Kind.BLIND, **choices) as at:
         await at.is_transferred()
         assert missing not in at.heard(at.carol)
@@ -151,7 +151,7 @@ async def test_bob_hears_the_announcement_once_and_what_follows(
 @both_ways
 @pytest.mark.parametrize("how", ["listens", "takes back", "hangs up", "transferee"])
 async def test_alice_hears_that_carol_is_busy(dialling: Dialling, how: str) -> None:
-    choices = {"failure_sound": SAID, "recall_attempts": 0, "tone_s": 1.0}
+    choices: dict[str, Any] = {"failure_sound": SAID, "recall_attempts": 0, "tone_s": 1.0}
     async with open_scene(dialling, "2602", Kind.ATTENDED, **choices) as at:
         await at.in_state(State.FAILURE_HEARD)
         with trio.fail_after(5):

@@ -205,7 +205,7 @@ async def test_a_request_does_without_a_sound_of_its_account(
     autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
     policy = {"announcement": "file:one-moment.wav", "failure_sound": "file:busy.wav"}
-    none = {"announcement": "", "failure_sound": ""}
+    none: dict[str, Any] = {"announcement": "", "failure_sound": ""}
     async with (
         open_lab(tmp_path, accounts={"acme": {"policy": policy}}) as lab,
         open_net(lab.doors.listener, monkeypatch),
