@@ -187,7 +187,7 @@ def test_the_words_of_the_schema_are_the_words_of_the_code() -> None:
     assert words["state"]["enum"] == [state.value for state in State]
     assert sorted(words["outcome"]["enum"]) == sorted([*Outcome, "none"])
     assert words["line"]["properties"]["kind"]["enum"] == [
-        kind.value for kind in (Kind.ATTENDED, Kind.BLIND)
+        kind.value for kind in (Kind.ATTENDED, Kind.BLIND, Kind.MOVE)
     ]
     for key in VERB_KEYS:
         known = words["line"]["properties"][key].get("enum", [])
