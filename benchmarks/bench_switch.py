@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "frees
 
 from crowd import FreeSwitchCrowd, open_crowd, run_crowd
 from crowds import COMPLETE, Trio
-from live import PHONES, SWITCH, Socket
+from live import HOST, PHONES, SWITCH, Socket
 
 RINGING_S: Final = 0.3
 LIMIT_S: Final = 30.0
@@ -81,7 +81,7 @@ async def _by_hookflash(crowd: FreeSwitchCrowd, three: Trio) -> str:
 async def _by_att_xfer(switch: Socket, three: Trio) -> str:
     target = f"att-{uuid.uuid4().hex}"
     shown = f"origination_uuid={target},origination_caller_id_number={three.number}"
-    dial = f"{{{shown}}}sofia/internal/2660@127.0.0.1:5090"
+    dial = f"{{{shown}}}sofia/internal/2660@{HOST}:5090"
     await switch.api(f"uuid_broadcast {three.legs[0]} att_xfer::{dial} aleg")
     return target
 

@@ -35,6 +35,7 @@ from hookflash.backends.freeswitch.liveness import watch_over
 from hookflash.backends.freeswitch.looking import ChannelLister
 from hookflash.backends.freeswitch.ordering import CommandSender
 from hookflash.backends.freeswitch.procedures import Dialling
+from hookflash.backends.freeswitch.prompting import ask_for_events
 from hookflash.backends.freeswitch.settings import FreeSwitch
 from hookflash.backends.halves import Halves
 from hookflash.backends.reconnecting import Ended, Reconnection, kept_open
@@ -187,6 +188,7 @@ class FreeSwitchBackend:
                     task_status.started()
                 log.info("switch.connected", host=self.settings.host, port=self.settings.port)
                 nursery.start_soon(watch_over, connection, self.settings)
+                nursery.start_soon(ask_for_events, connection, self._reader)
                 await self._lister.report_all(living)
                 nursery.start_soon(
                     self._outlet.catch_up, partial(self._lister.report_again, connection)

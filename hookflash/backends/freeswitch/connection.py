@@ -126,6 +126,17 @@ class EventSocketConnection:
             await self._send("".join(f"{command}\n\n" for command in commands), answers)
         return answers
 
+    async def nudge(self) -> None:
+        """Let the switch look for events now; not if it is about to do so anyway.
+
+        Raises:
+            EventSocketLost: the connection is dead.
+        """
+        if self._waiting or self._sending.locked():
+            return
+        async with self._sending:
+            await self._send("\n", [])
+
     async def _send(self, text: str, answers: list[AwaitedReply]) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()  # else answers would be awaited without need
         if self.dead is not None:

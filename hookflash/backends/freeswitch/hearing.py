@@ -19,6 +19,7 @@ from hookflash.backends.freeswitch.settings import FreeSwitch
 from hookflash.backends.freeswitch.wire import Frame
 from hookflash.backends.outlet import Outlet
 from hookflash.backends.unusable import UnusableLegs
+from hookflash.called import caller_of
 
 
 class EventReader:
@@ -42,6 +43,9 @@ class EventReader:
         self.on_unknown: Callable[[c.Look], None] | None = None
         """While connected: called to ask about unknown legs."""
         self._callers: dict[e.LegId, CallerId] = {}
+        self._ringing: set[e.LegId] = set()
+        """Parties that were called, and have not answered."""
+        self._rings = trio.Event()
         self._asked: set[e.LegId] = set()
         """Unknown legs about which the switch was asked."""
 
@@ -58,6 +62,7 @@ class EventReader:
         """Begin to read a new connection."""
         self.inbound = self._new_inbound()
         self.dialled.clear()
+        self._ringing.clear()
         self.hold()
 
     def hold(self) -> None:
@@ -78,20 +83,37 @@ class EventReader:
         """Remember a snapshot as if events had reported it."""
         for leg in living:
             self.inbound.note_living(leg.leg, answered=leg.answered)
+            if not leg.answered:
+                self._note_ringing(leg.leg)
+
+    async def somebody_rings(self) -> None:
+        """Wait until a party rings that was called for a transfer."""
+        while not self._ringing:
+            self._rings = trio.Event()
+            await self._rings.wait()
+
+    def _note_ringing(self, leg: e.LegId) -> None:
+        if caller_of(leg):
+            self._ringing.add(leg)
+            self._rings.set()
 
     def _remember(self, event: e.CallEvent) -> None:
         """Remember a fact that was passed on."""
         match event:
+            case e.LegProgressed(leg=leg):
+                self._note_ringing(leg)
             case e.LegCreated(leg=leg):
                 self._callers[leg] = CallerId(
                     number=event.number, name=event.name, withheld=event.withheld
                 )
                 self.dialled.pop(leg, None)
             case e.LegHungUp(leg=leg):
+                self._ringing.discard(leg)
                 self._callers.pop(leg, None)
                 self.dialled.pop(leg, None)
                 self.joined_s.pop(leg, None)
             case e.LegAnswered(leg=leg) | e.LegParked(leg=leg) | e.DigitPressed(leg=leg):
+                self._ringing.discard(leg)
                 self._ask_who_is(leg)
             case e.LegsJoined(first=first, second=second):
                 self.joined_s[first] = self.joined_s[second] = trio.current_time()

@@ -7,7 +7,7 @@ needs are searched for, and only those are unquoted. (After splitting, never bef
 three contain an SDP, and with it `%0A`.)
 
 The only state is what the rules in `hookflash.events` require: the *stage* of a leg, which is
-"called", "answered" or "gone".
+"called", "waiting", "answered" or "gone".
 
 * **A leg's last fact is `LegHungUp`, and it comes once.** The switch reports it up to four times:
   in CHANNEL_HANGUP, CHANNEL_HANGUP_COMPLETE, CHANNEL_DESTROY (the only one, if the leg never
@@ -19,6 +19,8 @@ The only state is what the rules in `hookflash.events` require: the *stage* of a
   CANCEL, the status of a refusal. A SIP leg without it was hung up by the switch.
   (`sip_hangup_disposition` says the same in words, but `recv_bye`, `send_bye` and `send_cancel`
   only in CHANNEL_HANGUP_COMPLETE, which waits for the switch's CDRs.)
+* **A leg that we call may be parked while it rings** (`return_ring_ready`). That is no news before
+  its answer, which then proves both.
 * **A failed `originate` of a leg that has answered is not a failure.** When the switch itself
   completes a transfer (`execute_on_answer='intercept …'`), the job reports -ERR ORIGINATOR_CANCEL
   while the leg is talking.
@@ -89,7 +91,7 @@ _NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "CHANNEL_PROGRESS": ("leg",),
     "CHANNEL_PROGRESS_MEDIA": ("leg",),
     "CHANNEL_ANSWER": ("leg",),
-    "CHANNEL_PARK": ("leg", "answer_state"),
+    "CHANNEL_PARK": ("leg", "answer_state", "direction"),
     "CHANNEL_BRIDGE": ("first", "second"),
     "CHANNEL_UNBRIDGE": ("first", "second"),
     "PLAYBACK_START": ("leg", "sound"),
@@ -159,8 +161,12 @@ _NEEDLES: Final = {
 
 class _LegStage(Enum):
     CALLED = "called"
+    WAITING = "called, and parked already"
     ANSWERED = "answered"
     GONE = "gone"
+
+
+_RINGING: Final = frozenset({_LegStage.CALLED, _LegStage.WAITING})
 
 
 class _UnusableEventError(Exception):
@@ -328,6 +334,8 @@ class Inbound:
         news = self._news(e.LegAnswered(leg=event.leg))
         if not news:
             return news
+        if self._fates.get(event.leg) is _LegStage.WAITING:
+            news += self._news(e.LegParked(leg=event.leg))
         self._remember(event.leg, _LegStage.ANSWERED)
         had = self._unidentified.pop(event.leg, None)
         if had is None:
@@ -340,7 +348,10 @@ class Inbound:
 
     def _parked(self, event: _EventHeaders) -> tuple[e.CallEvent, ...]:
         news = self._news(e.LegParked(leg=event.leg))
-        rang = self._fates.get(event.leg) is _LegStage.CALLED
+        rang = self._fates.get(event.leg) in _RINGING
+        if rang and event.direction == "outbound" and event.answer_state in ("ringing", "early"):
+            self._remember(event.leg, _LegStage.WAITING)
+            return _NOTHING
         if not (news and rang and event.answer_state == "answered"):
             return news
         # the event of its answer was lost, but this one proves it
@@ -413,7 +424,14 @@ class Inbound:
 
     def note_living(self, leg: e.LegId, *, answered: bool) -> None:
         """Note that a leg lives, as learned in another way."""
-        self._remember(leg, _LegStage.ANSWERED if answered else _LegStage.CALLED)
+        if answered:
+            self._remember(leg, _LegStage.ANSWERED)
+        elif self._fates.get(leg) is not _LegStage.WAITING:
+            self._remember(leg, _LegStage.CALLED)
+
+    def note_waiting(self, leg: e.LegId) -> None:
+        """Note that a leg rings and is parked already, as learned in another way."""
+        self._remember(leg, _LegStage.WAITING)
 
     def _news(self, fact: e.LegFact) -> tuple[e.CallEvent, ...]:
         """Drop facts about a leg that has ended, or that does not exist for us."""

@@ -106,10 +106,17 @@ class ChannelLister:
                     else self._reading.read(leg, _read(dump, dict[str, Any]))
                 )
                 if snapshot is not None:
-                    seen[leg] = snapshot
+                    seen[leg] = self._still_rings(snapshot)
             named = (one for leg in seen.values() for one in (leg.peer, *and_more(leg)) if one)
             todo = list(dict.fromkeys(one for one in named if one not in asked))
         return pairs_of(map(self._as_it_began, seen.values()))
+
+    def _still_rings(self, leg: e.LegSnapshot) -> e.LegSnapshot:
+        """A leg that rings is not in the park for us, but will be with its answer."""
+        if leg.answered or not leg.parked or leg.direction is e.Direction.INBOUND:
+            return leg
+        self._reader.inbound.note_waiting(leg.leg)
+        return attrs.evolve(leg, parked=False)
 
     def _as_it_began(self, leg: e.LegSnapshot) -> e.LegSnapshot:
         """A leg with its reported number: a leg that is sent somewhere changes its number."""

@@ -125,10 +125,11 @@ class BreakSounds:
 
 @attrs.frozen
 class Kill:
-    """`uuid_kill`."""
+    """`uuid_kill`, now or later (`sched_api`)."""
 
     leg: LegId
     cause: str
+    after_s: int = 0
 
 
 @attrs.frozen

@@ -33,6 +33,13 @@ def _shown(display: p.Display) -> str:
     return f"sched_api +{display.after_s} {display_group(display.leg)} {show}"
 
 
+def _killed(kill: p.Kill) -> str:
+    line = f"uuid_kill {kill.leg} {kill.cause}"
+    if not kill.after_s:
+        return line
+    return f"sched_api +{kill.after_s} {ringing_group(kill.leg)} {line}"
+
+
 def _set(step: p.SetVariables) -> str:
     # FreeSWITCH reads `\s` as a space, and two backslashes as one
     escaped = ((name, value.replace("\\", "\\\\")) for name, value in step.variables)
@@ -60,6 +67,11 @@ def _sent(step: p.SendTo) -> str:
 def return_group(leg: LegId) -> str:
     """The group of the scheduled task that sends a leg back, as a failsafe."""
     return f"hookflash-return-{leg}"
+
+
+def ringing_group(leg: LegId) -> str:
+    """The group of the scheduled task that ends a call that nobody answers."""
+    return f"hookflash-rings-{leg}"
 
 
 def display_group(leg: LegId) -> str:
@@ -96,7 +108,7 @@ _LINES: Final[Mapping[type, Callable[[Any], str]]] = {
     p.Originate: _originated,
     p.Broadcast: lambda one: f"uuid_broadcast {one.leg} {path_of(one.sound)} aleg",
     p.BreakSounds: lambda one: f"uuid_break {one.leg} all",
-    p.Kill: lambda one: f"uuid_kill {one.leg} {one.cause}",
+    p.Kill: _killed,
     p.Unschedule: lambda one: f"sched_del {one.group}",
     p.Display: _shown,
     p.DropKeys: _dropped,

@@ -238,6 +238,8 @@ class SimulatedChannel:
     """Where its phone was called: the number, and `@` and the context if it was called in one."""
     takes: LegId | None = None
     """The leg that it intercepts when it answers."""
+    waits_ringing: bool = False
+    """Its `originate` has ended, so that it is parked, although it still rings."""
     caller_id: str = attrs.field(init=False)
     """The caller's number of its profile, which the switch shows to others."""
     callee_id: str = attrs.field(init=False)

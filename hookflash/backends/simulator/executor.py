@@ -17,7 +17,12 @@ from hookflash import events as e
 from hookflash.backends.freeswitch import primitives as p
 from hookflash.backends.freeswitch.procedures import CallerId, Dialling, Procedures
 from hookflash.backends.freeswitch.returning import ASKED, with_return
-from hookflash.backends.freeswitch.text import display_group, return_group, variables_group
+from hookflash.backends.freeswitch.text import (
+    display_group,
+    return_group,
+    ringing_group,
+    variables_group,
+)
 from hookflash.backends.simulator.sounds import FILE_S, sound_length_s
 from hookflash.backends.simulator.switch import Sense, Switch
 from hookflash.commands import HangUp, Look, Release, SwitchCommand
@@ -68,7 +73,7 @@ class Executor:
             p.Originate: self._originate,
             p.Broadcast: self._broadcast,
             p.BreakSounds: lambda step: switch.break_all(step.leg),
-            p.Kill: lambda step: switch.kill(step.leg, step.cause),
+            p.Kill: self._kill,
             p.Unschedule: lambda step: f"+OK Deleted: {switch.sched_del(step.group)}",
             p.Display: self._display,
             p.DropKeys: lambda step: switch.drop_keys(step.leg, step.drop, step.after_s),
@@ -173,6 +178,12 @@ class Executor:
         return self._switch.broadcast(
             step.leg, step.sound, sense=Sense(step.sense), lasts_s=lasts_s
         )
+
+    def _kill(self, step: p.Kill) -> str:
+        if step.after_s:
+            group = ringing_group(step.leg)
+            return self._switch.kill_later(group, step.leg, step.cause, step.after_s)
+        return self._switch.kill(step.leg, step.cause)
 
     def _display(self, step: p.Display) -> str:
         if step.after_s:

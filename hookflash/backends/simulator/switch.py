@@ -288,6 +288,7 @@ class Switch(Bridges):
         if channel is None or channel.answered:
             return
         self._report(e.LegProgressed(leg=leg, early_media=early_media))
+        self._rings(channel, early_media=early_media)
         half = channel.call
         if half is not None and half.half is not None:
             ignored = early_media and half.variables.get("ignore_early_media") == "true"
@@ -299,6 +300,13 @@ class Switch(Bridges):
         for half in (two.half, two):
             if half is not None and not half.cause and not half.answered:
                 self._report(e.LegProgressed(leg=half.id, early_media=early_media))
+                self._rings(half, early_media=early_media)
+
+    @staticmethod
+    def _rings(channel: SimulatedChannel, *, early_media: bool) -> None:
+        """`return_ring_ready`: `originate` has ended, and the leg is parked, though it rings."""
+        if channel.variables.get("return_ring_ready") == "true" and not early_media:
+            channel.waits_ringing = channel.takes is None
 
     def answer(self, leg: e.LegId) -> None:
         """The party picks up. A leg that is gone or has answered is left as it is."""
@@ -325,6 +333,8 @@ class Switch(Bridges):
                 self._take_later(channel, wanted, after_s)
             if channel.takes is not None:
                 self._after(self._span(_ANSWER_TO_PARK_S), partial(self._take_at_once, channel))
+            elif channel.waits_ringing:
+                self._park_target(channel)
             elif app != "intercept" or not self._intercept(channel, argument):
                 self._after(self._span(_ANSWER_TO_PARK_S), partial(self._park_target, channel))
 
@@ -492,6 +502,10 @@ class Switch(Bridges):
         """`sched_api +N GROUP uuid_display …`."""
         return self._schedule(group, after_s, partial(self.display, leg, name, number))
 
+    def kill_later(self, group: str, leg: e.LegId, cause: str, after_s: float) -> str:
+        """`sched_api +N GROUP uuid_kill …`."""
+        return self._schedule(group, after_s, partial(self.kill, leg, cause))
+
     def _schedule(self, group: str, after_s: float, do: Callable[[], object]) -> str:
         """`sched_api +N GROUP …`, one task per group."""
         self._by_group[group] = task = object()
@@ -565,7 +579,7 @@ class Switch(Bridges):
         return f"+OK {leg}"
 
     def _ring_out(self, channel: SimulatedChannel) -> None:
-        if not channel.answered:
+        if not (channel.answered or channel.waits_ringing):
             self._end(channel, "NO_ANSWER")
 
 
