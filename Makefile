@@ -95,8 +95,9 @@ hostile: $(VENV)/.installed-dev ## strangers attack the service for an hour whil
 fidelity: $(VENV)/.installed-dev ## the simulated switch beside a real one (HOOKFLASH_FREESWITCH; or SWITCH=asterisk)
 	$(BESIDE) $(BIN)/python $(FIDELITY)
 
-bench: $(VENV)-bench/.installed ## how fast, beside its peers (in a venv of their own)
+bench: $(VENV)-bench/.installed $(VENV)/.installed-dev ## how fast, beside its peers (in a venv of their own)
 	$(VENV)-bench/bin/python $(BENCH)
+	$(if $(HOOKFLASH_FREESWITCH),$(BIN)/python benchmarks/bench_switch.py --crowd 0)
 
 docs: $(VENV)/.installed ## write docs/reference and docs/pictures anew, from the code
 	$(BIN)/python $(DOCS)

@@ -201,7 +201,7 @@ def test_a_row_that_could_not_follow_is_named() -> None:
 def test_no_row_comes_before_the_beginning_of_another_controller() -> None:
     rows = Rows()
     restart = SCENARIOS["restart-while-the-tone-plays"]
-    run_many([restart], [1], hardships=NO_HARDSHIPS, rows=rows)
+    run_many([restart], [2], hardships=NO_HARDSHIPS, rows=rows)
     found = {row for row in rows.rows[Kind.ATTENDED] if row.startswith("idle · found")}
     assert found
     assert found.isdisjoint(after for _before, after in rows.pairs[Kind.ATTENDED])

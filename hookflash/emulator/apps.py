@@ -282,7 +282,8 @@ class Applications:
             return
         wanted = leg.channel.variables.get
         ignored = early_media and wanted("ignore_early_media") == "true"
-        if wanted("return_ring_ready") == "true" or (early_media and not ignored):
+        ready = wanted("return_ring_ready") == "true" and not early_media
+        if ready or (early_media and not ignored):
             activity.job.settle(f"+OK {leg.id}\n")
             if activity.script[:1] == [("park", "")]:
                 activity.script.clear()

@@ -98,6 +98,8 @@ class FakeSwitch:
         self.said: list[str] = []
         self.tried_s: list[float] = []
         self.refusals = 0
+        self.nudges = 0
+        """Empty lines between commands."""
         self.closes_at: str | None = None
         self.greeting = b"Content-Type: auth/request\n\n"
         self.tls: ssl.SSLContext | None = None
@@ -135,6 +137,7 @@ class FakeSwitch:
         while data := await stream.receive_some(65_536):
             self.stream = stream  # not that of a connection that only looks whether it lives
             buffer += data.decode(errors="replace")
+            self.nudges += len(buffer) - len(buffer := buffer.lstrip("\n"))
             while "\n\n" in buffer:
                 await self.goes_on.wait()
                 command, _, buffer = buffer.partition("\n\n")
@@ -684,7 +687,8 @@ async def test_a_dial_goes_as_a_job_with_the_callers_number(
         assert await client.perform(DIAL, attrs.evolve(DIAL, leg="u")) == []
         await switch.tell(hung_up("a"))
         await client.perform(attrs.evolve(DIAL, leg="v"))
-    jobs = [line.partition("\nJob-UUID: ")[::2] for line in switch.scripts]
+    scripts = [line for line in switch.scripts if line.startswith("bgapi ")]
+    jobs = [line.partition("\nJob-UUID: ")[::2] for line in scripts]
     assert [job for _, job in jobs] == ["hookflash-1", "hookflash-2", "hookflash-3"]
     assert jobs[0][0].startswith("bgapi originate {origination_uuid=t,")
     shown = ["origination_caller_id_number=1001," in line for line, _ in jobs]
@@ -947,6 +951,54 @@ async def test_a_leg_whose_beginning_was_lost_is_asked_who_it_is_once(
         assert isinstance(seen, LegsSeen)
         assert [leg.number for leg in seen.living] == ["1001"]
     assert switch.said.count("api uuid_dump a json") == 1
+
+
+RINGS = {"Answer-State": "ringing", "Channel-State": "CS_EXECUTE", "Channel-State-Number": "4"}
+
+
+async def test_a_target_that_is_found_ringing_is_parked_with_its_answer(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
+    switch.legs = {"x-target": bob(**RINGS, variable_current_application="park")}
+    async with opened() as client:
+        (target,) = await client.backend.snapshot()
+        assert (target.answered, target.parked) == (False, False)
+        client.news()
+        await switch.tell(event("CHANNEL_ANSWER", "x-target"))
+        assert client.news() == [LegAnswered(leg="x-target"), LegParked(leg="x-target")]
+
+
+async def test_the_switch_is_nudged_while_a_target_rings(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
+    outbound = {"Call_Direction": "outbound", "Caller_Destination_Number": "1003"}
+    async with opened():
+        for stranger in ("a", "x-target"):
+            await switch.tell(event("CHANNEL_CREATE", stranger, **outbound))
+        await switch.tell(event("CHANNEL_PROGRESS", "a"))
+        await trio.sleep(1)
+        assert switch.nudges == 0  # nobody waits for that
+        await switch.tell(event("CHANNEL_PROGRESS", "x-target"))
+        await trio.sleep(1)
+        assert 400 <= switch.nudges <= 501
+        await switch.tell(event("CHANNEL_ANSWER", "x-target"))
+        await trio.sleep(0.1)
+        nudges = switch.nudges
+        await trio.sleep(1)
+        assert switch.nudges == nudges
+
+
+async def test_a_switch_that_does_not_answer_is_not_nudged(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
+    switch.replies["bgapi"] = None
+    async with opened() as client:
+        await switch.tell(event("CHANNEL_CREATE", "x-target", Call_Direction="outbound"))
+        await switch.tell(event("CHANNEL_PROGRESS", "x-target"))
+        await client.perform(DIAL)
+        nudges = switch.nudges
+        await trio.sleep(1)
+        assert switch.nudges == nudges
 
 
 async def test_what_is_behind_a_loopback_is_not_told(

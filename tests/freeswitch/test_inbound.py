@@ -394,6 +394,20 @@ def test_a_park_says_no_more_where_its_answer_was_heard(frame: MakeFrame) -> Non
     assert Inbound().receive(frame(PARKED)) == (LegParked(leg="a"),)
 
 
+def test_a_leg_that_is_parked_while_it_rings_is_news_with_its_answer(frame: MakeFrame) -> None:
+    rings = {"Call-Direction": "outbound", "Answer-State": "ringing"}
+    answer = {"Event-Name": "CHANNEL_ANSWER", "Unique-ID": "a"}
+    inbound = Inbound()
+    inbound.receive(frame(CREATED | {"Call-Direction": "outbound"}))
+    assert inbound.receive(frame(PARKED | rings)) == ()
+    inbound.note_living("a", answered=False)  # a look finds it ringing
+    assert inbound.receive(frame(answer)) == (LegAnswered(leg="a"), LegParked(leg="a"))
+    assert inbound.receive(frame(PARKED)) == (LegParked(leg="a"),)
+    inbound.note_waiting("b")
+    heard = inbound.receive(frame(PARKED | {"Unique-ID": "b"}))  # the news of the answer was lost
+    assert heard == (LegAnswered(leg="b"), LegParked(leg="b"))
+
+
 def test_what_was_learned_in_another_way_counts(frame: MakeFrame) -> None:
     inbound = Inbound()
     inbound.note_living("a", answered=False)

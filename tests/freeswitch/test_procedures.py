@@ -69,6 +69,11 @@ def lines(command: SwitchCommand) -> tuple[str, ...]:
     return sent(Procedures().of(command))
 
 
+def dialled(procedure: Procedure) -> str:
+    """The line that calls somebody: it comes last."""
+    return sent(procedure)[-1]
+
+
 # ------------------------------------------------------------- what is sent
 
 
@@ -129,14 +134,17 @@ def test_a_sound_replaces_the_one_before(command: SwitchCommand) -> None:
     assert procedure.optional == 1  # perhaps nothing played
 
 
-def test_dial_goes_as_a_job_and_parks_the_target() -> None:
+def test_dial_goes_as_a_job_and_parks_the_target_while_it_rings() -> None:
     procedure = Procedures().of(DIAL)
     assert sent(procedure) == (
+        "sched_del hookflash-rings-t",
+        "sched_api +20 hookflash-rings-t uuid_kill t NO_ANSWER",
         (
             "originate {origination_uuid=t,origination_caller_id_number=0,"
             "origination_caller_id_name='',originate_timeout=20,ignore_early_media=true,"
             "hookflash_transfer=x1,hookflash_role=target:t,hookflash_kind=,"
-            "hookflash_before=nothing,"
+            "hookflash_before=nothing,return_ring_ready=true,"
+            "api_on_answer_hookflash='sched_del hookflash-rings-t',"
             "loopback_bowout=false,loopback_bowout_on_execute=false,"
             "media_mix_inbound_outbound_codecs=true,"
             "export_vars=media_mix_inbound_outbound_codecs}loopback/1003/default &park()"
@@ -149,30 +157,30 @@ def test_dial_shows_the_caller_on_whose_behalf_it_is() -> None:
     procedures = Procedures(caller_of=callers.__getitem__)
     assert (
         "caller_id_number=1001,origination_caller_id_name='Zo? (desk)',"
-        in sent(procedures.of(DIAL))[0]
+        in dialled(procedures.of(DIAL))
     )
-    shown = sent(procedures.of(attrs.evolve(DIAL, on_behalf_of="b")))[0]
+    shown = dialled(procedures.of(attrs.evolve(DIAL, on_behalf_of="b")))
     assert "caller_id_number=1002,origination_caller_id_name='1002'," in shown
 
 
 def test_dial_carries_the_account_through_the_dialplan() -> None:
     told = ",export_vars=media_mix_inbound_outbound_codecs\\,hookflash_account,"
-    (line,) = sent(Procedures().of(attrs.evolve(DIAL, account="acme")))
+    line = dialled(Procedures().of(attrs.evolve(DIAL, account="acme")))
     assert f"{told}hookflash_account=acme}}loopback" in line
     theirs = Procedures(account_variable="tenant").of(attrs.evolve(DIAL, account="acme"))
-    assert "\\,tenant,tenant=acme}" in sent(theirs)[0]
+    assert "\\,tenant,tenant=acme}" in dialled(theirs)
 
 
 def test_who_is_called_back_gets_its_owner_through_the_dialplan() -> None:
     dial = attrs.evolve(DIAL, account="acme", owner_id="boss", role="transferor")
-    (line,) = sent(Procedures().of(dial))
+    line = dialled(Procedures().of(dial))
     assert "\\,hookflash_account\\,hookflash_owner," in line
     assert "hookflash_account=acme,hookflash_owner=boss}loopback" in line
-    (line,) = sent(Procedures(owner_variable="user_name").of(dial))
+    line = dialled(Procedures(owner_variable="user_name").of(dial))
     assert ",user_name=boss}loopback" in line
     for owner in ("", "a b", "${x}"):  # it may come from another switch
-        assert "hookflash_owner" not in lines(attrs.evolve(dial, owner_id=owner))[0]
-    assert "hookflash_owner" not in lines(attrs.evolve(dial, account=""))[0]
+        assert "hookflash_owner" not in lines(attrs.evolve(dial, owner_id=owner))[-1]
+    assert "hookflash_owner" not in lines(attrs.evolve(dial, account=""))[-1]
     with pytest.raises(InputError, match="'user_name' is not allowed"):
         Procedures(owner_variable="user_name").of(
             attrs.evolve(dial, variables=(("user_name", "boss"),))
@@ -181,18 +189,19 @@ def test_who_is_called_back_gets_its_owner_through_the_dialplan() -> None:
 
 def test_a_leg_never_gets_the_account_of_the_party_that_it_is_called_for() -> None:
     """Who is called back for a caller of another account has no right there."""
-    (line,) = lines(attrs.evolve(DIAL, account="", role="transferor"))
+    line = lines(attrs.evolve(DIAL, account="", role="transferor"))[-1]
     assert "hookflash_account" not in line
 
 
 def test_dial_with_a_rescue_intercepts_on_answer() -> None:
     (line,) = lines(attrs.evolve(DIAL, rescue="b"))
+    assert "return_ring_ready" not in line  # it would intercept before it has answered
     assert line.endswith("}loopback/1003/default &intercept(b)")
 
 
 def test_dialling_as_the_operator_wants_it() -> None:
     dialling = Dialling(template="sofia/gateway/gw/{number}", variables={"absolute_codec": "PCMA"})
-    (line,) = sent(Procedures(dialling=dialling).of(DIAL))
+    line = dialled(Procedures(dialling=dialling).of(DIAL))
     assert line.endswith(",absolute_codec=PCMA}sofia/gateway/gw/1003 &park()")
     inside = Dialling(context="inside").dial_string("7")
     assert inside == "loopback/7/inside"
@@ -203,17 +212,17 @@ ACME = attrs.evolve(DIAL, account="acme")
 
 def test_the_account_of_a_call_decides_where_its_target_is_looked_up() -> None:
     maker = Procedures(account_dialling={"acme": Dialling(context="acme-phones")})
-    assert "}loopback/1003/acme-phones &park()" in sent(maker.of(ACME))[0]
+    assert "}loopback/1003/acme-phones &park()" in dialled(maker.of(ACME))
     for other in ("globex", ""):
         dial = attrs.evolve(DIAL, account=other)
-        assert "}loopback/1003/default &park()" in sent(maker.of(dial))[0]
+        assert "}loopback/1003/default &park()" in dialled(maker.of(dial))
 
 
 def test_an_account_may_stand_in_the_dial_string() -> None:
     maker = Procedures(dialling=Dialling(template="user/{number}@{account}"))
-    assert "}user/1003@acme &park()" in sent(maker.of(ACME))[0]
+    assert "}user/1003@acme &park()" in dialled(maker.of(ACME))
     maker = Procedures(dialling=Dialling(context="{account}"))
-    assert "}loopback/1003/acme &park()" in sent(maker.of(ACME))[0]
+    assert "}loopback/1003/acme &park()" in dialled(maker.of(ACME))
 
 
 @pytest.mark.parametrize(
@@ -227,10 +236,10 @@ def test_an_account_that_would_change_the_dial_string_is_refused(account: str) -
 
 def test_the_variables_of_an_account_go_through_the_dialplan() -> None:
     maker = Procedures(account_dialling={"acme": Dialling(variables={"crm": "1, 2"})})
-    (line,) = sent(maker.of(ACME))
+    line = dialled(maker.of(ACME))
     assert "\\,hookflash_account\\,crm," in line
     assert ",crm='1\\, 2'}loopback" in line
-    (line,) = sent(maker.of(DIAL))
+    line = dialled(maker.of(DIAL))
     assert "crm" not in line
     with pytest.raises(InputError, match="'crm' is not allowed"):
         maker.of(attrs.evolve(ACME, variables=(("crm", "3"),)))
@@ -249,7 +258,8 @@ def test_a_template_or_context_that_can_not_be_filled_in(template: str, context:
     ("asked_s", "told"), [(0.2, "1"), (0, "1"), (-5, "1"), (19.2, "20"), (30, "30")]
 )
 def test_durations_are_whole_seconds_and_never_too_short(asked_s: float, told: str) -> None:
-    (line,) = lines(attrs.evolve(DIAL, ring_timeout_s=asked_s))
+    _, end, line = lines(attrs.evolve(DIAL, ring_timeout_s=asked_s))
+    assert end.startswith(f"sched_api +{told} ")
     assert f",originate_timeout={told}," in line
     limits = f"park_timeout={told};playback_timeout_sec={told}"
     assert lines_of_park(asked_s)[0] == f"uuid_setvar_multi a {limits}"
@@ -410,7 +420,7 @@ def test_who_wants_the_number_withheld_is_shown_to_nobody() -> None:
     procedures = Procedures(caller_of=lambda leg: callers.get(leg, CallerId(number="1001")))
     procedure = procedures.of(INTRODUCE)
     assert {line.split()[-2] for line in sent(procedure) if "uuid_display" in line} == {"b"}
-    dial = sent(procedures.of(attrs.evolve(DIAL, on_behalf_of="b", caller="1002")))[0]
+    dial = dialled(procedures.of(attrs.evolve(DIAL, on_behalf_of="b", caller="1002")))
     assert "1002" not in dial
     assert "Bob" not in dial
     assert "origination_caller_id_number=anonymous" in dial
@@ -694,7 +704,7 @@ def test_an_account_that_can_t_be_written_is_not_carried_and_refuses_no_call(tex
     procedure = Procedures().of(attrs.evolve(DIAL, account=text))
     assert_harmless(procedure)
     if text != "1@evil.example":  # a domain is a usual name of an account
-        assert "hookflash_account" not in sent(procedure)[0]
+        assert "hookflash_account" not in dialled(procedure)
 
 
 @pytest.mark.parametrize("text", [*BREAKOUTS, "Ann O'Hara", ""])
@@ -702,7 +712,7 @@ def test_a_caller_name_is_shown_without_what_means_something(text: str) -> None:
     procedures = Procedures(caller_of=lambda _: CallerId(number="1001", name=text))
     procedure = procedures.of(DIAL)
     assert_harmless(procedure)
-    _, _, rest = sent(procedure)[0].partition("origination_caller_id_name='")
+    _, _, rest = dialled(procedure).partition("origination_caller_id_name='")
     name, _, _ = rest.partition("'")
     assert len(name) <= 64
     assert not set(name) & set(",{}[]|&^;$\n")

@@ -365,6 +365,41 @@ def test_a_target_that_answered_does_not_ring_out() -> None:
     assert lab.news(5.0) == []
 
 
+WAITS = {"return_ring_ready": "true", "api_on_answer_hookflash": "sched_del rings"}
+
+
+@every_seed
+def test_a_target_that_is_parked_while_it_rings_is_there_with_its_answer_measured(
+    seed: int,
+) -> None:
+    lab = Lab(seed)
+    assert lab.dial(NeverAnswers(), originate_timeout="1", **WAITS) == ["C created 26", "C rings"]
+    assert lab.news(3.0) == []  # its `originate` has ended, and with it the timeout
+    lab.world.answer("C")
+    assert lab.news(0.0) == ["C answered", "C parked"]
+
+
+def test_a_target_that_is_parked_while_it_rings_is_hung_up_by_a_task() -> None:
+    lab = Lab()
+    lab.dial(NeverAnswers(), **WAITS)
+    lab.ask("kill_later", "rings", "C", "NO_ANSWER", 2)
+    assert lab.news(1.9) == []
+    assert lab.news(0.2) == ["C hung up NO_ANSWER"]
+
+
+def test_the_answer_cancels_that_task() -> None:
+    lab = Lab()
+    lab.ask("kill_later", "rings", "C", "NO_ANSWER", 2)
+    assert lab.dial(Answers(after_s=0.3), **WAITS)[-1] == "C parked"
+    assert lab.news(5.0) == []
+
+
+def test_early_media_does_not_end_an_originate() -> None:
+    lab = Lab()
+    lab.dial(EarlyMedia(after_s=5.0), originate_timeout="2", **WAITS)
+    assert lab.news(3.0) == ["C hung up NO_ANSWER"]
+
+
 def test_a_name_that_lives_can_not_be_given_again_measured() -> None:
     lab = Lab()
     lab.dial(Answers(after_s=0.1))
