@@ -403,6 +403,13 @@ def test_a_leg_that_is_parked_while_it_rings_is_news_with_its_answer(frame: Make
     inbound.note_living("a", answered=False)  # a look finds it ringing
     assert inbound.receive(frame(answer)) == (LegAnswered(leg="a"), LegParked(leg="a"))
     assert inbound.receive(frame(PARKED)) == (LegParked(leg="a"),)
+    active = {"Event-Name": "CHANNEL_CALLSTATE", "Answer-State": "answered"}
+    assert inbound.receive(frame(active | {"Unique-ID": "a"})) == ()
+    # its beginning was lost, then the first news of its answer
+    assert inbound.receive(frame(PARKED | rings | {"Unique-ID": "c"})) == ()
+    assert inbound.receive(frame(active | {"Answer-State": "early", "Unique-ID": "c"})) == ()
+    heard = inbound.receive(frame(active | {"Unique-ID": "c"}))
+    assert heard == (LegAnswered(leg="c"), LegParked(leg="c"))
     inbound.note_waiting("b")
     heard = inbound.receive(frame(PARKED | {"Unique-ID": "b"}))  # the news of the answer was lost
     assert heard == (LegAnswered(leg="b"), LegParked(leg="b"))

@@ -43,9 +43,7 @@ async def _tasks(lab: LiveLab, transfer: TransferHandle) -> int:
 async def _ringing(lab: LiveLab, engine: Engine, *, rings_s: float) -> TransferHandle:
     alice, bob = await lab.call()
     await both_known(engine, (alice, bob))
-    transfer = await engine.transfer(
-        alice, RINGS, options=TransferOptions(ring_timeout_s=rings_s)
-    )
+    transfer = await engine.transfer(alice, RINGS, options=TransferOptions(ring_timeout_s=rings_s))
     with trio.fail_after(10):
         while (now := transfer.transfer) is None or not now.target.called:
             await trio.sleep(0.01)
@@ -128,7 +126,9 @@ async def test_the_two_talk_soon_after_the_answer(dialling: Dialling) -> None:
         hearing(SWITCH, "CHANNEL_ANSWER", "CHANNEL_BRIDGE") as events,
     ):
         for attempt in range(3):  # the machine may be busy
-            waits = [await _join_ms(crowd, 41_000 + 100 * attempt + n, events) for n in range(JOINS)]
+            waits = [
+                await _join_ms(crowd, 41_000 + 100 * attempt + n, events) for n in range(JOINS)
+            ]
             means.append(statistics.mean(waits))
             if means[-1] <= MEAN_MS:
                 break

@@ -155,9 +155,8 @@ def test_dial_goes_as_a_job_and_parks_the_target_while_it_rings() -> None:
 def test_dial_shows_the_caller_on_whose_behalf_it_is() -> None:
     callers = {"a": CallerId(number="1001", name="Zoë (desk)"), "b": CallerId(number="1002")}
     procedures = Procedures(caller_of=callers.__getitem__)
-    assert (
-        "caller_id_number=1001,origination_caller_id_name='Zo? (desk)',"
-        in dialled(procedures.of(DIAL))
+    assert "caller_id_number=1001,origination_caller_id_name='Zo? (desk)'," in dialled(
+        procedures.of(DIAL)
     )
     shown = dialled(procedures.of(attrs.evolve(DIAL, on_behalf_of="b")))
     assert "caller_id_number=1002,origination_caller_id_name='1002'," in shown

@@ -20,7 +20,8 @@ The only state is what the rules in `hookflash.events` require: the *stage* of a
   (`sip_hangup_disposition` says the same in words, but `recv_bye`, `send_bye` and `send_cancel`
   only in CHANNEL_HANGUP_COMPLETE, which waits for the switch's CDRs.)
 * **A leg that we call may be parked while it rings** (`return_ring_ready`). That is no news before
-  its answer, which then proves both.
+  its answer, which then proves both. The switch reports an answer twice, the second time as the new
+  state of the call, so that it is known if one of the events is lost.
 * **A failed `originate` of a leg that has answered is not a failure.** When the switch itself
   completes a transfer (`execute_on_answer='intercept …'`), the job reports -ERR ORIGINATOR_CANCEL
   while the leg is talking.
@@ -91,6 +92,7 @@ _NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "CHANNEL_PROGRESS": ("leg",),
     "CHANNEL_PROGRESS_MEDIA": ("leg",),
     "CHANNEL_ANSWER": ("leg",),
+    "CHANNEL_CALLSTATE": ("leg", "answer_state"),
     "CHANNEL_PARK": ("leg", "answer_state", "direction"),
     "CHANNEL_BRIDGE": ("first", "second"),
     "CHANNEL_UNBRIDGE": ("first", "second"),
@@ -231,6 +233,7 @@ class Inbound:
             "CHANNEL_PROGRESS": self._rang,
             "CHANNEL_PROGRESS_MEDIA": self._played_early_media,
             "CHANNEL_ANSWER": self._answered,
+            "CHANNEL_CALLSTATE": self._call_changed,
             "CHANNEL_PARK": self._parked,
             "CHANNEL_BRIDGE": self._joined,
             "CHANNEL_UNBRIDGE": self._separated,
@@ -280,7 +283,7 @@ class Inbound:
         values = {
             field: _plain_value(body, needle, end) for field, needle in _NEEDLES.get(name, ())
         }
-        if name in ("CHANNEL_CREATE", "CHANNEL_ANSWER"):
+        if name in ("CHANNEL_CREATE", "CHANNEL_ANSWER", "CHANNEL_CALLSTATE"):
             values["account"] = _plain_value(body, self._account_needle, end)
             values["owner_id"] = _plain_value(body, self._owner_needle, end)
         elif is_job and end >= 0:
@@ -346,12 +349,18 @@ class Inbound:
             return news
         return (e.LegIdentified(leg=event.leg, account=account, owner_id=owner_id), *news)
 
+    def _call_changed(self, event: _EventHeaders) -> tuple[e.CallEvent, ...]:
+        """A second event of an answer: no park follows where the first was lost."""
+        waited = self._fates.get(event.leg) is _LegStage.WAITING
+        return self._answered(event) if waited and event.answer_state == "answered" else _NOTHING
+
     def _parked(self, event: _EventHeaders) -> tuple[e.CallEvent, ...]:
         news = self._news(e.LegParked(leg=event.leg))
-        rang = self._fates.get(event.leg) in _RINGING
-        if rang and event.direction == "outbound" and event.answer_state in ("ringing", "early"):
+        rings = event.answer_state in ("ringing", "early")
+        if news and rings and event.direction == "outbound":
             self._remember(event.leg, _LegStage.WAITING)
             return _NOTHING
+        rang = self._fates.get(event.leg) in _RINGING
         if not (news and rang and event.answer_state == "answered"):
             return news
         # the event of its answer was lost, but this one proves it
