@@ -413,6 +413,9 @@ def test_a_leg_that_is_parked_while_it_rings_is_news_with_its_answer(frame: Make
     inbound.note_waiting("b")
     heard = inbound.receive(frame(PARKED | {"Unique-ID": "b"}))  # the news of the answer was lost
     assert heard == (LegAnswered(leg="b"), LegParked(leg="b"))
+    inbound.note_gone("b")
+    inbound.note_waiting("b")  # the answer to a look that is older
+    assert inbound.receive(frame(answer | {"Unique-ID": "b"})) == ()
 
 
 def test_what_was_learned_in_another_way_counts(frame: MakeFrame) -> None:

@@ -439,8 +439,12 @@ class Inbound:
             self._remember(leg, _LegStage.CALLED)
 
     def note_waiting(self, leg: e.LegId) -> None:
-        """Note that a leg rings and is parked already, as learned in another way."""
-        self._remember(leg, _LegStage.WAITING)
+        """Note that a leg rings and is parked already, as learned in another way.
+
+        Events may have said more since.
+        """
+        if self._fates.get(leg, _LegStage.CALLED) is _LegStage.CALLED:
+            self._remember(leg, _LegStage.WAITING)
 
     def _news(self, fact: e.LegFact) -> tuple[e.CallEvent, ...]:
         """Drop facts about a leg that has ended, or that does not exist for us."""
