@@ -161,9 +161,9 @@ class PlayTone:
 
 @attrs.frozen(kw_only=True)
 class Announce:
-    """Play a sound once to a leg that talks. Its partner does not hear it.
+    """Play a sound that ends, once, to a leg that talks. Its partner does not hear it.
 
-    No proof, and no promise: if it is lost, nobody waits for it. Not every switch can.
+    The two stay joined. No proof, and no promise: if it is lost, nobody waits for it.
     """
 
     leg: str

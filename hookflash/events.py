@@ -358,6 +358,8 @@ class TransferOptions:
     """What the transferor hears when the target has failed."""
     refusal_tone: OptionalSound | None = None
     """What the transferor hears if a code is refused that belongs to the transfer."""
+    connected_sound: OptionalSound | None = None
+    """What transferee and target hear as soon as they talk with each other."""
     context: TransferContext | None = None
     """Variables and headers for the target's leg, and data of the program's own."""
 

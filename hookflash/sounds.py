@@ -387,6 +387,11 @@ def check_sound(sound: object, where: str) -> None:
         )
 
 
+def is_endless(sound: object) -> bool:
+    """Whether it plays until it is stopped."""
+    return isinstance(sound, Music) or (isinstance(sound, Tone) and sound.times is None)
+
+
 def heard_sound(text: str) -> HeardSound:
     """Read a reported sound. An unknown text becomes an `OtherSound`."""
     if text.startswith("other:"):

@@ -196,6 +196,15 @@ RefusalTone: TypeAlias = Annotated[
         examples=["tone:480+620/100,0/50*2"],
     ),
 ]
+ConnectedSound: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=OPTIONAL_SOUND_PATTERN,
+        description="What transferee and target hear as soon as they talk with each other: a sound"
+        " that ends, or the ID of an entry in the account's media list; empty: none.",
+        examples=["file:ivr/you-are-connected.wav"],
+    ),
+]
 AcceptLimit: TypeAlias = Annotated[
     float, Meta(gt=0, le=86_400, description="How long the target may take to accept, in seconds.")
 ]
@@ -413,6 +422,7 @@ class TransferRequest(ApiCommand, frozen=True, kw_only=True):
     announcement: Announcement | None = None
     failure_sound: FailureSound | None = None
     refusal_tone: RefusalTone | None = None
+    connected_sound: ConnectedSound | None = None
     return_to: ReturnTo | None = None
     caller_id_number: CallerNumber | None = None
     caller_id_name: CallerName | None = None

@@ -33,6 +33,7 @@ from hookflash.events import LegSnapshot
 from hookflash.sounds import Conversation
 
 __all__ = [
+    "ANNOUNCED_AT_MOST_S",
     "ASKED_AGAIN_S",
     "END_LAGS_S",
     "ID_IN_USE",
@@ -46,6 +47,8 @@ __all__ = [
     "facts_seen",
 ]
 
+ANNOUNCED_AT_MOST_S: Final = 30
+"""After this time a switch ends a sound in a conversation (`commands.Announce`)."""
 ID_IN_USE: Final = "a leg with this id already exists"
 """Why a `Dial` fails whose id belongs to a living leg."""
 

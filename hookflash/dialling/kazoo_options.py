@@ -10,7 +10,13 @@ from hookflash.events import AtLimit, FurtherTarget, TransferOptions
 from hookflash.sounds import OptionalSound, parse_asked_sound, parse_optional_sound
 from hookflash.transfer_context import NO_CONTEXT, TransferContext, program_data
 
-KAZOO_OPTIONAL_SOUNDS: Final = ("briefing", "announcement", "failure_sound", "refusal_tone")
+KAZOO_OPTIONAL_SOUNDS: Final = (
+    "briefing",
+    "announcement",
+    "failure_sound",
+    "refusal_tone",
+    "connected_sound",
+)
 """The options that are sounds or none (an empty text)."""
 KAZOO_SOUNDS: Final = ("moh", "ringback", "accept_prompt", *KAZOO_OPTIONAL_SOUNDS)
 """The options that are sounds, in Kazoo's words."""
@@ -34,9 +40,9 @@ def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> Transfer
             `swap_dtmf`, `three_way_dtmf`, `complete_dtmf`, `further_targets`, `rings_all`,
             `recall_attempts`, `fallback_target`, `target_accepts`, `accept_dtmf`, `decline_dtmf`,
             `accept_prompt`, `accept_limit` (in seconds), `briefing`, `announcement`,
-            `failure_sound`, `refusal_tone`, `return_to`, `hold_limit` (in seconds),
-            `at_hold_limit`, `caller_id_number`, `caller_id_name`, `variables`, `headers` and
-            `data`, each of its type or missing. Other keys are ignored.
+            `failure_sound`, `refusal_tone`, `connected_sound`, `return_to`, `hold_limit` (in
+            seconds), `at_hold_limit`, `caller_id_number`, `caller_id_name`, `variables`, `headers`
+            and `data`, each of its type or missing. Other keys are ignored.
         where: the place of `data`, with which the places in errors begin.
 
     Raises:
@@ -72,6 +78,7 @@ def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> Transfer
         announcement=sounds["announcement"],
         failure_sound=sounds["failure_sound"],
         refusal_tone=sounds["refusal_tone"],
+        connected_sound=sounds["connected_sound"],
         accept_limit_s=None if limit_s is None else float(limit_s),
         return_to=cast("str | None", data.get("return_to")),
         hold_limit_s=None if hold_limit_s is None else float(hold_limit_s),
@@ -129,6 +136,7 @@ def options_to_kazoo(options: TransferOptions) -> dict[str, object]:
         "announcement": _text(options.announcement),
         "failure_sound": _text(options.failure_sound),
         "refusal_tone": _text(options.refusal_tone),
+        "connected_sound": _text(options.connected_sound),
         "accept_limit": _number(options.accept_limit_s),
         "return_to": options.return_to,
         "hold_limit": _number(options.hold_limit_s),

@@ -195,6 +195,7 @@ class _Data(TypedDict, total=False):
     announcement: str
     failure_sound: str
     refusal_tone: str
+    connected_sound: str
     caller_id_number: str
     caller_id_name: str
     variables: dict[str, str]

@@ -28,7 +28,7 @@ from hookflash.events import (
     TransferRequested,
 )
 from hookflash.fsm.begin import NOBODY, chosen, new_transfer
-from hookflash.fsm.policy import OPTIONAL_SOUNDS
+from hookflash.fsm.policy import OPTIONAL_SOUNDS, check_ends
 from hookflash.sounds import Media, Sound, check_sound
 from hookflash.transfer_context import check_caller
 
@@ -309,6 +309,7 @@ def check_values(event: TransferRequested) -> None:
         sound = getattr(options, name)
         if sound is not None and not (sound == "" and name in OPTIONAL_SOUNDS):
             check_sound(sound, name)
+            check_ends(sound, name)
     _check_keys(options)
     limit_s = options.accept_limit_s
     if limit_s is not None and not 0 < limit_s <= LONGEST_RING_S:

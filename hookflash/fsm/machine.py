@@ -142,6 +142,7 @@ class Rulebook:
             arrange(work, want)
         if work.joined:
             introduce(work, want.talk)
+            _announce(work, transfer)
         if want is ORDINARY_CALL and work.rows:
             _forget(work)
         return Step(
@@ -199,6 +200,19 @@ def _conclude(work: Work) -> None:
         work.note(outcome=Outcome.ABANDONED, cause="TRANSFEREE_LEFT")
     else:
         work.note(outcome=Outcome.FAILED, cause=t.cause or "TRANSFEROR_LEFT")
+
+
+def _announce(work: Work, before: Transfer) -> None:
+    """Let transferee and target hear that they are connected, if a policy wants that.
+
+    Once, with the event that has joined them: rather not at all than twice. A controller that finds
+    two who talk already does not know whether they have heard it.
+    """
+    t = work.transfer
+    sound = t.policy.connected_sound
+    is_new = before.outcome is None and t.outcome is Outcome.TRANSFERRED
+    for party in (t.transferee, t.target) if sound is not None and is_new else ():
+        work.order(c.Announce(leg=party.leg, sound=sound))
 
 
 def _forget(work: Work) -> None:

@@ -7,8 +7,9 @@ from typing import Final
 
 import attrs
 
+from hookflash.errors import InputError
 from hookflash.events import AtLimit
-from hookflash.sounds import Music, Sound, check_sound, parse_sound
+from hookflash.sounds import Music, Sound, check_sound, is_endless, parse_sound
 
 
 class Choice(StrEnum):
@@ -118,7 +119,10 @@ class Policy:
     """What the transferee hears once, before the music. None by default."""
     refusal_tone: Sound | None = None
     """What a party hears whose code was refused, in its conversation; the other one does not hear
-    it. None by default. FreeSWITCH only."""
+    it. None by default."""
+    connected_sound: Sound | None = None
+    """What transferee and target hear, each, as soon as they are joined. None by default. On
+    FreeSWITCH they do not hear one another meanwhile."""
     failure_sound: Sound | None = None
     """What the transferor hears, alone, when the target has failed, before it has the transferee
     again. None by default: to have the transferee again at once says the same, and sooner."""
@@ -173,10 +177,28 @@ class Policy:
             sound = getattr(self, name)
             if sound is not None or name not in OPTIONAL_SOUNDS:
                 check_sound(sound, name)
+                check_ends(sound, name)
 
 
-OPTIONAL_SOUNDS: Final = frozenset(("briefing", "announcement", "failure_sound", "refusal_tone"))
+OPTIONAL_SOUNDS: Final = frozenset(
+    ("briefing", "announcement", "failure_sound", "refusal_tone", "connected_sound")
+)
 """The sounds that may be none."""
+
+SOUNDS_IN_A_CONVERSATION: Final = frozenset(("refusal_tone", "connected_sound"))
+"""The sounds that are heard in a conversation. They must end."""
+
+
+def check_ends(sound: object, where: str) -> None:
+    """Reject a sound that does not end where it must.
+
+    Raises:
+        InputError: it plays until it is stopped, and nothing would stop it.
+    """
+    if where in SOUNDS_IN_A_CONVERSATION and is_endless(sound):
+        hint = "a recording, or a tone with *2 (or another number) behind it"
+        raise InputError(f"{sound} does not end", where=where, hint=hint)
+
 
 SOUND_CHOICES: Final = OPTIONAL_SOUNDS | {
     field.name for field in attrs.fields(Policy) if isinstance(field.default, Sound)

@@ -51,7 +51,7 @@ class HeardLog:
                 case PlayTone(tone=sound):
                     kind = "tone"
                 case Announce(sound=sound):
-                    kind = "refusal"
+                    kind = "connected" if sound == policy.connected_sound else "refusal"
                 case _:
                     continue
             self._kinds[sound] = kind

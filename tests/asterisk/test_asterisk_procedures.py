@@ -26,6 +26,7 @@ from hookflash.backends.asterisk.primitives import (
     Setvar,
     StopSounds,
     Variables,
+    Whisper,
 )
 from hookflash.backends.asterisk.procedures import (
     ALLOWED_ACCOUNT,
@@ -832,8 +833,18 @@ def test_what_is_allowed_is_said_in_words(what: str) -> None:
     assert not any(sign in refused.value.hint for sign in ("[", "{", "(?", "\\"))
 
 
-def test_a_sound_for_one_who_talks_is_not_played_and_need_not_be() -> None:
-    assert procedures().of(Announce(leg="a", sound=Music())) is None
+def test_a_sound_for_one_who_talks_is_whispered_for_as_long_as_it_lasts() -> None:
+    beeps = Tone((Burst((440,), 300), Burst((), 200)), times=2)
+    for sound, limit_s in (
+        (beeps, 1.0),
+        (Recording("beep"), 30),
+        (attrs.evolve(beeps, times=99), 30),
+    ):
+        made = procedures().of(Announce(leg="a", sound=sound))
+        assert made is not None
+        assert made.steps == (Whisper("a", sound, limit_s),)
+    with pytest.raises(InputError, match="does not end"):
+        procedures().of(Announce(leg="a", sound=Music()))
 
 
 def test_who_takes_part_in_a_conversation() -> None:

@@ -209,7 +209,7 @@ async def test_alice_hears_that_carol_has_left_the_consultation(dialling: Dialli
 
 @both_ways
 async def test_a_request_does_without_the_sounds_of_its_account(dialling: Dialling) -> None:
-    choices = {"failure_sound": LONG, "announcement": SAID}
+    choices: dict[str, Any] = {"failure_sound": LONG, "announcement": SAID}
     none = TransferOptions(failure_sound="", announcement="")
     async with open_scene(dialling, "2602", Kind.ATTENDED, options=none, **choices) as at:
         with trio.fail_after(20):

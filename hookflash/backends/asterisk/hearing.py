@@ -16,8 +16,10 @@ from hookflash.backends.asterisk.connection import AsteriskConnection, Link, try
 from hookflash.backends.asterisk.inbound import sound_of
 from hookflash.backends.asterisk.manager_wire import Message
 from hookflash.backends.asterisk.memory import LegMemory
-from hookflash.backends.asterisk.requests import stop_request
+from hookflash.backends.asterisk.primitives import HangUpChannel
+from hookflash.backends.asterisk.requests import kill_request, stop_request
 from hookflash.backends.asterisk.settings import Asterisk
+from hookflash.backends.asterisk.steps import NORMAL
 from hookflash.sounds import Tone
 
 _MUSIC: Final = frozenset({"MusicOnHoldStart", "MusicOnHoldStop"})
@@ -129,6 +131,8 @@ class NewsReader:
             self._came_to_park(news.channel)
         for event in self._memory.inbound.receive(news):
             self._memory.give(event)
+        if news.playback is not None and self._whispers(news.type, news.playback):
+            return
         if news.type == "PlaybackStarted" and news.playback is not None:
             self._time(news.playback)
         if news.type == "ChannelDestroyed" and news.channel is not None:
@@ -149,6 +153,22 @@ class NewsReader:
                 plays=plays,
                 fix=f"add [{missing}] to musiconhold.conf, then `moh reload`",
             )
+
+    def _whispers(self, what: str, playback: AriPlayback) -> bool:
+        """Report a sound that a leg hears in its conversation; afterwards nobody whispers."""
+        snoop = playback.target_uri.removeprefix("channel:")
+        leg = self._memory.steps.whispers.get(snoop)
+        if leg is None:
+            return False
+        if what == "PlaybackStarted":  # its end is not reported: nobody waits for it
+            self._memory.give(e.SoundStarted(leg=leg, sound=sound_of(playback.media_uri)))
+        else:
+            self._link.start_soon(self._end_whisper, snoop)
+        return True
+
+    async def _end_whisper(self, connection: AsteriskConnection, snoop: str) -> None:
+        self._memory.steps.whispers.pop(snoop, None)
+        await trying(connection, connection.ask(kill_request(HangUpChannel(snoop, NORMAL))))
 
     def _time(self, playback: AriPlayback) -> None:
         """Stop a tone after its repetitions: it falls silent, but Asterisk does not end it."""

@@ -41,7 +41,7 @@ class LegMemory:
             outside_contexts=settings.outside_contexts,
         )
         self._unusable = UnusableLegs(ALLOWED_LEG_WORDS, log)
-        self.steps = Steps(settings.context)
+        self.steps = Steps(settings.context, settings.application)
         self.outlet = Outlet(settings.event_buffer, self._remember, log)
         self.inbound = self._new_inbound()
         self.known: dict[e.LegId, KnownLeg] = {}

@@ -179,6 +179,18 @@ class PlayMusic:
 
 
 @attrs.frozen
+class Whisper:
+    """ARI `POST /channels/LEG/snoop`: mix a sound into what a leg hears; its bridge goes on.
+
+    A channel of its own plays it, and is hung up after the sound, or after `limit_s` by the switch.
+    """
+
+    leg: LegId
+    sound: Tone | Recording
+    limit_s: float
+
+
+@attrs.frozen
 class StopSounds:
     """Stop the sounds on a leg: ARI `DELETE /playbacks/ID`, `DELETE /channels/LEG/moh`."""
 
@@ -201,6 +213,7 @@ Primitive: TypeAlias = (
     | OriginateChannel
     | PlayMedia
     | PlayMusic
+    | Whisper
     | StopSounds
     | HangUpChannel
 )

@@ -22,6 +22,7 @@ from hookflash import commands as c
 from hookflash.backends.asterisk import primitives as p
 from hookflash.backends.asterisk.dialplan import PARK_LIMIT_S
 from hookflash.backends.asterisk.inbound import ALLOWED_LEG, ALLOWED_LEG_WORDS
+from hookflash.backends.base import ANNOUNCED_AT_MOST_S
 from hookflash.backends.tenants import (
     PLACES_HINT,
     Tenants,
@@ -179,6 +180,7 @@ class AsteriskProcedures:
             c.HoldWithMusic: _hold_with_music,
             c.PlayRingback: _play_ringback,
             c.PlayTone: _play_tone,
+            c.Announce: _announce,
             c.Dial: self._dial,
             c.Join: self._join,
             c.Arm: self._arm,
@@ -550,6 +552,16 @@ def _play_ringback(command: c.PlayRingback) -> p.AsteriskProcedure:
 
 def _play_tone(command: c.PlayTone) -> p.AsteriskProcedure:
     return _play(command.leg, command.tone)
+
+
+def _announce(command: c.Announce) -> p.AsteriskProcedure:
+    leg, begun = _leg(command.leg), _begin(command.leg, command.sound)
+    if isinstance(begun, p.PlayMusic):
+        raise InputError(f"{command.sound} does not end", hint="a recording, or a tone that ends")
+    lasts_s = begun.sound.lasts_s if isinstance(begun.sound, Tone) else None
+    limit_s = min(lasts_s or ANNOUNCED_AT_MOST_S, ANNOUNCED_AT_MOST_S)
+    steps = (p.Whisper(leg, begun.sound, limit_s),)
+    return p.AsteriskProcedure(steps=steps, optional=1)
 
 
 def _play(leg: LegId, sound: Sound) -> p.AsteriskProcedure:

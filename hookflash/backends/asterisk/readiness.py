@@ -34,6 +34,7 @@ NEEDED: Final = (
     "func_timeout.so",
     "res_musiconhold.so",
     "res_stasis_playback.so",
+    "res_stasis_snoop.so",
 )
 """The modules that the dialplan and the requests need, besides those of ARI itself."""
 

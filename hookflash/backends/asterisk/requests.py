@@ -130,6 +130,15 @@ def play_request(step: p.PlayMedia, playback: str) -> Request:
     )
 
 
+def snoop_request(leg: LegId, snoop: str, application: str) -> Request:
+    """Create a channel that a leg hears, and its partner does not."""
+    return Request(
+        method="POST",
+        uri=f"channels/{quote(leg)}/snoop/{quote(snoop)}",
+        body={"app": application, "whisper": "out", "spy": "none"},
+    )
+
+
 def music_request(step: p.PlayMusic) -> Request:
     """Play music on hold."""
     name = quote(step.sound.name)

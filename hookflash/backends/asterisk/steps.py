@@ -7,6 +7,7 @@ from itertools import count
 from typing import Final
 
 import attrs
+import trio
 
 from hookflash.backends.asterisk import primitives as p
 from hookflash.backends.asterisk.connection import AsteriskConnection
@@ -19,6 +20,7 @@ from hookflash.backends.asterisk.requests import (
     play_request,
     redirect_action,
     set_actions,
+    snoop_request,
     stop_music_request,
     stop_request,
 )
@@ -27,6 +29,13 @@ from hookflash.sounds import Sound
 
 MUSIC: Final = "music"
 """The note in place of a playback's id."""
+
+_MOST_TRIES: Final = 20
+_NEXT_TRY_S: Final = 0.01
+"""A new channel needs some milliseconds to come to the application, and is not found until then."""
+
+NORMAL: Final = 16
+"""Normal clearing, as a number of Q.850."""
 
 _DICE: Final = random.SystemRandom()
 
@@ -44,12 +53,16 @@ class Done:
 class Steps:
     """Executes operations, and remembers what they have changed."""
 
-    def __init__(self, context: str) -> None:
+    def __init__(self, context: str, application: str) -> None:
         """Begin without known legs.
 
         Args:
             context: the context of our dialplan.
+            application: the name under which we are registered with ARI.
         """
+        self.whispers: dict[LegId, LegId] = {}
+        """For each channel that whispers, the leg that hears it."""
+        self._application = application
         self.plays: dict[LegId, str] = {}
         """The last sound on each leg: the id of the playback, or `MUSIC`."""
         self._asked: dict[LegId, list[str]] = {}
@@ -118,6 +131,8 @@ class Steps:
             case p.PlayMusic():
                 self._asked.setdefault(step.leg, []).append(step.sound.name)
                 return await self._begin(connection, step, MUSIC, music_request(step))
+            case p.Whisper():
+                return await self._whisper(connection, step)
             case p.OriginateChannel() | p.HangUpChannel():
                 return await connection.ask(self._request(step))
 
@@ -177,6 +192,25 @@ class Steps:
             return refused
         self.plays[step.leg] = playback
         return await connection.ask(request)
+
+    async def _whisper(self, connection: AsteriskConnection, step: p.Whisper) -> str | None:
+        """Let a channel of its own whisper to a leg; the switch ends it after its limit."""
+        number = f"{next(self._playbacks)}-{_DICE.randrange(2**32):08x}"
+        snoop, playback = f"hookflash-whisper-{number}", f"hookflash-whisper-s{number}"
+        refused = await connection.ask(snoop_request(step.leg, snoop, self._application))
+        if refused is not None:
+            return refused
+        self.whispers[snoop] = step.leg
+        limit = p.Setvar(snoop, ((p.TIMEOUT, f"{step.limit_s:.3f}"),))
+        refused = await connection.act(set_actions(limit))
+        for _ in range(_MOST_TRIES if refused is None else 0):
+            refused = await connection.ask(play_request(p.PlayMedia(snoop, step.sound), playback))
+            if refused is None:
+                return None
+            await trio.sleep(_NEXT_TRY_S)  # it has not come to our application yet
+        self.whispers.pop(snoop, None)
+        await connection.ask(kill_request(p.HangUpChannel(snoop, NORMAL)))
+        return refused
 
     async def _stop(self, connection: AsteriskConnection, leg: LegId) -> str | None:
         playback = self.plays.pop(leg, None)

@@ -597,6 +597,8 @@ def _play(leg: LegId, sound: Sound, sense: str) -> p.Procedure:
 def _announce(command: c.Announce) -> p.Procedure:
     # Nothing is broken off: in a bridge there is nothing to break, and a sound that waits would
     # come later. `uuid_broadcast … aleg` suspends the bridge of this one leg; it goes on after.
+    # `uuid_displace … m` would let the two talk on, but may end the switch (a segmentation fault)
+    # if the leg is ordered elsewhere before its end (measured on 1.10.12).
     check_sound(command.sound, "announcement")
     steps = (p.Broadcast(_leg(command.leg), command.sound, "tone"),)
     return p.Procedure(steps=steps, optional=1)
