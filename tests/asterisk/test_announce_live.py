@@ -14,6 +14,7 @@ from live_asterisk import (
     DIRECT,
     AsteriskLab,
     both_known,
+    consult,
     everybody_talks,
     noting,
     open_live_lab,
@@ -108,4 +109,34 @@ async def test_a_refused_code_is_heard_and_the_call_goes_on(
         await lab.hang_up(alice)
         with trio.fail_after(20):
             assert (await transfer.outcome()).outcome is Outcome.TRANSFERRED
+        await everybody_talks(lab)
+
+
+@both_ways
+async def test_the_next_transfer_begins_while_it_is_heard_and_the_controller_dies(
+    pair: Pair, dialling: AsteriskDialling
+) -> None:
+    long = parse_sound("tone:700/6000*1")
+    account = Account(policy=attrs.evolve(Policy(), connected_sound=long))
+    async with open_live_lab(pair, dialling) as lab:
+        async with open_engine(lab.backend, account=account) as engine:
+            alice, bob = await lab.call()
+            await both_known(engine, (alice, bob))
+            first = await engine.transfer(alice, "2600", kind=Kind.BLIND)
+            with trio.fail_after(20):
+                assert (await first.outcome()).outcome is Outcome.TRANSFERRED
+            carol = f"{first.id}-target"
+            await talking(engine, bob, carol)
+            await trio.sleep(0.5)
+            assert await whispers(lab) == 2
+            second, dave = await consult(engine, bob, "1003")
+            await trio.sleep(0.5)
+            await lab.hang_up(bob)
+            with trio.fail_after(20):
+                assert (await second.outcome()).outcome is Outcome.TRANSFERRED
+            await talking(engine, carol, dave)
+            await trio.sleep(0.5)
+            assert await whispers(lab) >= 1
+        await trio.sleep(7.0)
+        assert await whispers(lab) == 0
         await everybody_talks(lab)
