@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -78,15 +79,15 @@ def test_no_other_join_is_and_none_that_the_next_controller_finds(name: str) -> 
 @pytest.mark.parametrize("text", ["music:default", "tone:440/500"])
 @pytest.mark.parametrize("name", ["connected_sound", "refusal_tone"])
 def test_a_sound_in_a_conversation_must_end(name: str, text: str) -> None:
-    sound = parse_sound(text)
+    choice: dict[str, Any] = {name: parse_sound(text)}
     with pytest.raises(InputError, match=f"{name}: .* does not end .a recording, or a tone with"):
-        attrs.evolve(Policy(), **{name: sound})
+        attrs.evolve(Policy(), **choice)
     board = Switchboard()
     for leg, number in (("a", "1001"), ("b", "1002")):
         board.handle(LegCreated(leg=leg, number=number))
         board.handle(LegAnswered(leg=leg))
     board.handle(LegsJoined(first="a", second="b"))
-    options = TransferOptions(**{name: sound})
+    options = TransferOptions(**choice)
     asked = TransferRequested(leg="a", transfer="t", target="2600", by="key", options=options)
     (record,) = board.handle(asked)
     assert record.refused
