@@ -211,7 +211,9 @@ def _announce(work: Work, before: Transfer) -> None:
     t = work.transfer
     sound = t.policy.connected_sound
     is_new = before.outcome is None and t.outcome is Outcome.TRANSFERRED
-    for party in (t.transferee, t.target) if sound is not None and is_new else ():
+    if sound is None or not is_new:
+        return
+    for party in (t.transferee, t.target):
         work.order(c.Announce(leg=party.leg, sound=sound))
 
 

@@ -243,6 +243,8 @@ class AsteriskExecutor:
                 return self._play(step.leg, step.sound)
             case p.PlayMusic():
                 return self._play(step.leg, step.sound)
+            case p.Whisper():
+                return self._switch.whisper(step.leg, step.sound)
             case p.StopSounds():
                 return self._stop(step.leg)
             case p.HangUpChannel():

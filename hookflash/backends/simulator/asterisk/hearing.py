@@ -67,6 +67,17 @@ class AsteriskHearing:
             return NOT_FOUND
         return None if channel.app is App.STASIS else NOT_IN_STASIS
 
+    def whisper(self, leg: LegId, sound: HeardSound) -> str | None:
+        """`POST /channels/LEG/snoop`: mix a sound into what a leg hears; its bridge goes on.
+
+        The client reports its beginning, and not its end.
+        """
+        if leg not in self._channels:
+            return NOT_FOUND
+        if sound not in self._missing:
+            self._report(SoundStarted(leg=leg, sound=sound))
+        return None
+
     def play(self, leg: LegId, playback: AsteriskPlayback) -> str | None:
         """`POST /channels/LEG/play/ID`, or `/moh`; return the reason of a refusal."""
         refused = self._refusal(leg)
