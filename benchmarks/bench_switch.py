@@ -76,7 +76,7 @@ class Clock:
         with trio.fail_after(LIMIT_S):
             while target not in self.answered_us or pair not in self.bridged_us:
                 await self._news.wait()
-        return (self.bridged_us[pair] - self.answered_us[target]) / 1000
+        return round((self.bridged_us[pair] - self.answered_us[target]) / 1000)
 
 
 async def _by_hookflash(crowd: FreeSwitchCrowd, three: Trio) -> str:
