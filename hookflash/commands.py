@@ -93,9 +93,11 @@ class Fetch:
     """
 
     leg: str
-    """The caller's."""
+    """The caller's, or that of a party that picks up a parked call."""
     transfer: str = ""
     """The transfer that the leg is marked with."""
+    role: str = "transferee"
+    """The role that it is marked with."""
     kind: str = ""
     return_to: str = ""
     """Where it is to go if the transfer fails (see `SendBack`); empty: nowhere."""

@@ -59,6 +59,8 @@ class Kind(StrEnum):
     MOVE = "move"
     """Take the call along to another device of the transferor's own: the two talk on until it
     answers."""
+    PARK = "park"
+    """Park the other party under a number (a slot), where somebody else picks it up."""
     HANDOVER = "handover"
     """Hand over a caller who talks with nobody: what an attended or a blind transfer of such a leg
     becomes. It can't be requested by this name."""
@@ -157,6 +159,9 @@ class LegParked:
     """The leg is parked: alone, held by the switch, and ready for commands."""
 
     leg: LegId
+    pick_up: str = attrs.field(default="", converter=brief)
+    """The slot whose parked call this leg is to have: a phone has called a pick-up number, and the
+    dialplan has parked it with that variable."""
 
 
 @attrs.frozen(kw_only=True)
@@ -254,7 +259,7 @@ class LegSnapshot:
     role: str = ""
     """Its role in that transfer: `transferor`, `transferee` or `target`."""
     kind: str = ""
-    """The kind of that transfer: `attended`, `blind` or `hold`."""
+    """The kind of that transfer: `attended`, `blind`, `hold` and so on."""
     name: str = attrs.field(default="", converter=brief)
     """The party's display name, if the switch reports one."""
     withheld: bool = False
@@ -263,6 +268,8 @@ class LegSnapshot:
     """The other half of a loopback pair."""
     called_for: LegId = ""
     """The leg for which the switch called it."""
+    pick_up: str = attrs.field(default="", converter=brief)
+    """The slot whose parked call the leg is to have (see `LegParked`)."""
 
 
 @attrs.frozen(kw_only=True)
@@ -335,6 +342,10 @@ class TransferOptions:
     """How long a transferee may be held."""
     at_hold_limit: AtLimit | None = None
     """Who gets a party whose hold has reached that limit."""
+    slot: str = ""
+    """The slot in which a call is parked; empty: the first free one of the account."""
+    parking_limit_s: float | None = None
+    """How long a call may be parked until the transferor is called back."""
     caller_number: str | None = None
     """The number that the target sees calling; empty: the transferor's."""
     caller_name: str | None = None
@@ -375,7 +386,8 @@ class TransferRequested:
     transfer: str
     """The new transfer's id, chosen by the requester."""
     target: str = ""
-    """The number to call; empty for a hold. A request may have it as people write it."""
+    """The number to call; empty for a hold, and to park a call. A request may have it as people
+    write it."""
     written: str = ""
     """How it was written, if that is not how it is dialled."""
     kind: Kind = Kind.ATTENDED
@@ -453,6 +465,21 @@ class ThreeWayRequested:
 
 
 @attrs.frozen(kw_only=True)
+class PickUpRequested:
+    """The party on `leg`, which talks with nobody, wants the call that is parked in a slot."""
+
+    leg: LegId
+    slot: str
+    by: str = "digits"
+    transfer: str = ""
+    """The transfer that has parked it. The engine fills in this field and those below."""
+    number: str = ""
+    """The number of the party on `leg`."""
+    withheld: bool = False
+    """Whether it withholds its number."""
+
+
+@attrs.frozen(kw_only=True)
 class HangUpRequested:
     """A person or a program asks to hang up a leg."""
 
@@ -516,6 +543,7 @@ ControlRequest: TypeAlias = (
     | ThreeWayRequested
     | NumberGiven
     | NumberRejected
+    | PickUpRequested
 )
 """Requests about a transfer in progress, named by `transfer`. Each is an input of the tables."""
 

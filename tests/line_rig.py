@@ -141,6 +141,12 @@ class LineRig(ABC):
             if engine is not None:
                 await engine.transfer(leg, target, kind=kind, options=options)
 
+    async def ask_pick_up(self, who: str, slot: str) -> None:
+        engine, leg = self.controller.engine, self.roster.legs.get(who, "")
+        with suppress(RequestRefused, NotFound, BackendClosed):
+            if engine is not None:
+                await engine.pick_up(leg, slot)
+
     async def ask_takeback(self, who: str) -> None:
         await self._ask(who, Engine.take_back)
 

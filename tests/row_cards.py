@@ -30,6 +30,9 @@ from hookflash.scenarios.prove import (
 from hookflash.sounds import Recording
 from hookflash.specs.catalog import SPEC_FOR
 
+WITHOUT_TARGET = (Kind.HOLD, Kind.PARK)
+"""Requests for which no target is asked, briefed, or one of several."""
+
 FOLDER = Path(__file__).parent / "cards"
 
 # two attempts are enough to see "again" and "no more"
@@ -93,17 +96,17 @@ def searches(kind: Kind) -> tuple[Exploration, ...]:
         *(
             explore(rules, asked_for(kind, policy), max_records=some(2_000))
             for policy in ASK_THE_TARGET
-            if kind is not Kind.HOLD
+            if kind not in WITHOUT_TARGET
         ),
         *(
             explore(rules, asked_for(kind, policy), sounds=True, max_records=some(3_000))
             for policy in (BRIEFS, TELLS)
-            if kind is not Kind.HOLD
+            if kind not in WITHOUT_TARGET
         ),
         *(
             explore(rules, found, max_records=some(60))
             for found in found_on_the_switch(kind, ACCEPTS)
-            if kind is not Kind.HOLD
+            if kind not in WITHOUT_TARGET
         ),
         *(
             explore(
@@ -112,7 +115,7 @@ def searches(kind: Kind) -> tuple[Exploration, ...]:
                 max_records=some(1_500),
             )
             for policy, rings_all in ((FEW, False), (FEW, True), (ACCEPTS, False))
-            if kind is not Kind.HOLD
+            if kind not in WITHOUT_TARGET
         ),
         *(
             explore(rules, asked_for(kind, ASKED, ""), sounds=sounds, max_records=some(1_000))

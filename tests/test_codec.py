@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hookflash.codec import command_from, event_from, to_document
 from hookflash.commands import Command
 from hookflash.errors import InputError
-from hookflash.events import Event, LegParked, SoundStarted, TransferOptions, TransferRequested
+from hookflash.events import Event, LegAnswered, SoundStarted, TransferOptions, TransferRequested
 from hookflash.sounds import Burst, Media, Music, OtherSound, Recording, Tone, parse_sound
 from hookflash.transfer_context import ProgramData, program_data
 
@@ -82,7 +82,7 @@ def test_the_texts_of_older_journals_are_read() -> None:
 
 
 def test_the_type_comes_with_the_value() -> None:
-    assert to_document(LegParked(leg="a")) == {"type": "LegParked", "leg": "a"}
+    assert to_document(LegAnswered(leg="a")) == {"type": "LegAnswered", "leg": "a"}
 
 
 @pytest.mark.parametrize(
@@ -90,8 +90,8 @@ def test_the_type_comes_with_the_value() -> None:
     [
         ({}, r"\$.type: None is no known type"),
         ({"type": "LegFlew", "leg": "a"}, "'LegFlew' is no known type"),
-        ({"type": "LegParked"}, r"required field missing"),
-        ({"type": "LegParked", "leg": "a", "wings": 2}, "wings"),
+        ({"type": "LegAnswered"}, r"required field missing"),
+        ({"type": "LegAnswered", "leg": "a", "wings": 2}, "wings"),
         (
             {
                 "type": "TransferRequested",

@@ -89,13 +89,13 @@ class TransferView(Struct, frozen=True, kw_only=True):
     switch: str
     """The switch's name in the configuration."""
     transfer_type: str
-    """`attended`, `blind`, or `hold`."""
+    """`attended`, `blind`, `hold`, `park` or `handover`."""
     state: str
     """The state of the transfer in its table."""
     by: str
     """Who asked for it: `digits`, or a program, by its key's ID: `key 0a1b2c3d4e5f`."""
     target: str
-    """The number to call; empty for a hold."""
+    """The number to call; empty for a hold, and for a parked call."""
     transferor: PartyView
     """Who transfers."""
     transferee: PartyView
@@ -117,6 +117,8 @@ class TransferView(Struct, frozen=True, kw_only=True):
     `switch`."""
     data: dict[str, Any] | None = None
     """The program's own data that it was requested with."""
+    slot: str | None = None
+    """The slot in which the transferee is, or was, parked."""
     timeline: tuple[TimelineEntry, ...] | None = None
     """Only in the answer that gets one transfer."""
 
@@ -129,7 +131,7 @@ class TransferPage(Struct, frozen=True, kw_only=True):
     """The `start_key` of the next page; null on the last one."""
 
 
-class Accepted(Struct, frozen=True, kw_only=True):
+class Accepted(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A command that was accepted. Its effects come as events."""
 
     transfer_id: str | None
@@ -137,6 +139,8 @@ class Accepted(Struct, frozen=True, kw_only=True):
     """The path of the transfer in the HTTP API."""
     number: int
     """The number of the step in the history that accepted it."""
+    slot: str | None = None
+    """The slot in which a call is parked, or from which it is picked up."""
 
 
 class EventView(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 from hookflash.accounts import ACCOUNT_PATTERN
 from hookflash.called import MOST_RECALLS, MOST_TARGETS
 from hookflash.dialling.numbers import MAX_WRITTEN, NUMBER_PATTERN
+from hookflash.parking import SLOT_PATTERN
 from hookflash.returns import NAME_PATTERN
 from hookflash.sounds import ASKED_SOUND_PATTERN, OPTIONAL_SOUND_PATTERN
 from hookflash.transfer_context import (
@@ -274,6 +275,24 @@ AtHoldLimit: TypeAlias = Annotated[
         " it; `fallback`, the fallback target."
     ),
 ]
+Slot: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=rf"^{SLOT_PATTERN}{NOTHING_FOLLOWS}",
+        description="A slot of the account, under whose number a call is parked. To park a call, it"
+        " may be left out: the first free one.",
+        examples=["701"],
+    ),
+]
+ParkingLimit: TypeAlias = Annotated[
+    float,
+    Meta(
+        gt=0,
+        le=86_400,
+        description="How long the call may be parked until the transferor is called back, in"
+        " seconds.",
+    ),
+]
 CallerNumber: TypeAlias = Annotated[
     str,
     Meta(
@@ -441,6 +460,35 @@ class HoldRequest(ApiCommand, frozen=True, kw_only=True):
     at_hold_limit: AtHoldLimit | None = None
     fallback_target: FallbackTarget | None = None
     data: OwnData | None = None
+    switch: Switch | None = None
+
+
+class ParkRequest(ApiCommand, frozen=True, kw_only=True):
+    """Park the party that this leg talks with.
+
+    It waits in a slot, with music, and this leg is hung up. Any phone of the account can pick up
+    the call by the slot's number. The answer says the slot.
+    """
+
+    call_id: CallId
+    slot: Slot | None = None
+    moh: HeldSound | None = None
+    parking_limit: ParkingLimit | None = None
+    recall_attempts: RecallAttempts | None = None
+    fallback_target: FallbackTarget | None = None
+    data: OwnData | None = None
+    switch: Switch | None = None
+
+
+class PickUpRequest(ApiCommand, frozen=True, kw_only=True):
+    """Give this leg the call that is parked in a slot.
+
+    The leg talks with nobody: it is parked, or in an application of the switch. It must belong to
+    the account, and not be an outside party's.
+    """
+
+    call_id: CallId
+    slot: Slot
     switch: Switch | None = None
 
 

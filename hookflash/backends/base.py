@@ -85,7 +85,7 @@ def facts_about(living: Iterable[LegSnapshot]) -> Iterator[e.CallEvent]:
             yield e.LegsJoined(first=leg.leg, second=leg.peer or "")
         elif leg.parked:
             if not isinstance(leg.hears, Conversation):
-                yield e.LegParked(leg=leg.leg)
+                yield e.LegParked(leg=leg.leg, pick_up=leg.pick_up)
             if leg.hears is not None:
                 yield e.SoundStarted(leg=leg.leg, sound=leg.hears)
 

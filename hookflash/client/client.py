@@ -43,6 +43,8 @@ class Client:
     get_call = _sends(r.GetCallRequest)
     transfer = _sends(r.TransferRequest)
     hold = _sends(r.HoldRequest)
+    park = _sends(r.ParkRequest)
+    pick_up = _sends(r.PickUpRequest)
     take_back = _sends(r.TakeBackRequest)
     complete = _sends(r.CompleteRequest)
     give_number = _sends(r.GiveNumberRequest)

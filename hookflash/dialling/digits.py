@@ -66,6 +66,8 @@ class Module(StrEnum):
     """End one's own leg."""
     HOLD = "hold"
     """Put the party at the other end on hold."""
+    PARK = "park"
+    """Park the party at the other end in a slot: the one that the first group captured."""
     SWAP = "swap"
     """Change between transferee and target."""
     THREE_WAY = "three_way"
@@ -86,7 +88,7 @@ class FeatureAction:
     target: str | None = None
     """The number to transfer to; None: what the code's first group captured."""
     kind: Kind = Kind.ATTENDED
-    """How to transfer; HOLD for a hold; ignored for other modules."""
+    """How to transfer; HOLD and PARK for these modules; ignored for others."""
     options: TransferOptions = NO_OPTIONS
 
     @property

@@ -41,8 +41,9 @@ def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> Transfer
             `recall_attempts`, `fallback_target`, `target_accepts`, `accept_dtmf`, `decline_dtmf`,
             `accept_prompt`, `accept_limit` (in seconds), `briefing`, `announcement`,
             `failure_sound`, `refusal_tone`, `connected_sound`, `return_to`, `hold_limit` (in
-            seconds), `at_hold_limit`, `caller_id_number`, `caller_id_name`, `variables`, `headers`
-            and `data`, each of its type or missing. Other keys are ignored.
+            seconds), `at_hold_limit`, `slot`, `parking_limit` (in seconds), `caller_id_number`,
+            `caller_id_name`, `variables`, `headers` and `data`, each of its type or missing. Other
+            keys are ignored.
         where: the place of `data`, with which the places in errors begin.
 
     Raises:
@@ -57,6 +58,7 @@ def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> Transfer
     limit_s = cast("float | None", data.get("accept_limit"))
     further = data.get("further_targets")
     hold_limit_s = cast("float | None", data.get("hold_limit"))
+    parking_limit_s = cast("float | None", data.get("parking_limit"))
     at_limit = cast("str | None", data.get("at_hold_limit"))
     return TransferOptions(
         music=sounds["moh"],
@@ -83,6 +85,8 @@ def options_from_kazoo(data: Mapping[str, object], where: str = "$") -> Transfer
         return_to=cast("str | None", data.get("return_to")),
         hold_limit_s=None if hold_limit_s is None else float(hold_limit_s),
         at_hold_limit=None if at_limit is None else AtLimit(at_limit),
+        slot=cast("str | None", data.get("slot")) or "",
+        parking_limit_s=None if parking_limit_s is None else float(parking_limit_s),
         caller_number=cast("str | None", data.get("caller_id_number")),
         caller_name=cast("str | None", data.get("caller_id_name")),
         context=_context(data, where),
@@ -141,6 +145,8 @@ def options_to_kazoo(options: TransferOptions) -> dict[str, object]:
         "return_to": options.return_to,
         "hold_limit": _number(options.hold_limit_s),
         "at_hold_limit": options.at_hold_limit and options.at_hold_limit.value,
+        "slot": options.slot or None,
+        "parking_limit": _number(options.parking_limit_s),
         "caller_id_number": options.caller_number,
         "caller_id_name": options.caller_name,
         **_written(options.context or NO_CONTEXT),

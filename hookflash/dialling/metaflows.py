@@ -186,6 +186,8 @@ class _Data(TypedDict, total=False):
     fallback_target: str
     hold_limit: _Seconds
     at_hold_limit: str
+    slot: str
+    parking_limit: _Seconds
     target_accepts: bool
     accept_dtmf: str
     decline_dtmf: str
@@ -267,8 +269,8 @@ def _action(entry: _WrittenAction, default_takeback_digits: str) -> FeatureActio
         kind = Kind(data.get("transfer_type", Kind.ATTENDED))
         takeback = options.takeback_digits or default_takeback_digits
         options = attrs.evolve(options, takeback_digits=takeback)
-    elif module is Module.HOLD:
-        kind = Kind.HOLD
+    elif module in (Module.HOLD, Module.PARK):
+        kind = Kind(module.value)
     return FeatureAction(
         module=module,
         target=data.get("target"),

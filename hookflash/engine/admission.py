@@ -12,6 +12,7 @@ from typing import Final
 import attrs
 
 from hookflash.accounts import DEFAULT_ACCOUNT
+from hookflash.accounts import NOBODY as NO_ACCOUNT
 from hookflash.called import MOST_RECALLS, MOST_TARGETS
 from hookflash.dialling.digits import CodeTable
 from hookflash.engine.in_flight import InFlight, Running
@@ -24,11 +25,13 @@ from hookflash.events import (
     Kind,
     LegId,
     NumberGiven,
+    PickUpRequested,
     TransferOptions,
     TransferRequested,
 )
 from hookflash.fsm.begin import NOBODY, chosen, new_transfer
 from hookflash.fsm.policy import OPTIONAL_SOUNDS, check_ends
+from hookflash.parking import ALLOWED_SLOT, parse_slots
 from hookflash.sounds import Media, Sound, check_sound
 from hookflash.transfer_context import check_caller
 
@@ -84,7 +87,7 @@ class Admission:
             numbers = tuple(attrs.evolve(one, number=read(one.number)) for one in further)
             options = attrs.evolve(event.options, further_targets=numbers)
             event = attrs.evolve(event, options=options)
-        if not event.target:
+        if not event.target or event.kind is Kind.PARK:
             return event
         number = read(event.target)
         written = "" if number == event.target else event.target
@@ -110,6 +113,8 @@ class Admission:
             return self._admit_handover(event, leg, at_s)
         if event.kind is Kind.HANDOVER:
             raise RequestRefused("the call is bridged: its leg has a partner to transfer")
+        if event.kind is Kind.PARK:
+            event = self._in_slot(event, leg)
         for number in _numbers_of(event):
             _check_parties(number, leg, peer, is_own=event.kind is Kind.MOVE)
         self._check_rules(event, leg, peer, at_s)
@@ -143,6 +148,8 @@ class Admission:
             raise RequestRefused("the call is not bridged: there is nobody to hold")
         if event.kind is Kind.MOVE:
             raise RequestRefused("the call is not bridged: there is nobody to take along")
+        if event.kind is Kind.PARK:
+            raise RequestRefused("the call is not bridged: there is nobody to park")
         if event.by == "digits":  # who is in a menu dials for the menu
             raise RequestRefused("the call is not bridged: there is nobody to transfer")
         if not caller.answered:
@@ -174,6 +181,61 @@ class Admission:
             account=caller.responsible,
             parties=Parties.of(transfer),
         )
+
+    def _in_slot(self, event: TransferRequested, leg: Leg) -> TransferRequested:
+        """Choose the slot of a call that is to be parked: the one asked for, or a free one.
+
+        Raises:
+            RequestRefused: the account has no such slot, or it is in use.
+        """
+        slots = parse_slots(leg.choices.policy.parking_slots)
+        asked = event.options.slot
+        if event.target:
+            raise RequestRefused("a call is parked without a target", Refusal.MALFORMED)
+        if asked and asked not in slots:
+            allowed = leg.choices.policy.parking_slots or "none"
+            why = f"{asked[:20]} is no slot of this account (allowed: {allowed})"
+            raise RequestRefused(why, Refusal.TARGET_REFUSED)
+        account = leg.responsible
+        free = (one for one in slots if self._running.parked_in(account, one) is None)
+        slot = asked or next(free, "")
+        if not slot:
+            raise RequestRefused("all slots of this account are in use", Refusal.TOO_MANY)
+        if self._running.parked_in(account, slot) is not None:
+            raise RequestRefused(f"a call is already parked in slot {slot}")
+        return attrs.evolve(event, options=attrs.evolve(event.options, slot=slot))
+
+    def pick_up(self, event: PickUpRequested) -> tuple[Running, PickUpRequested]:
+        """Check a request to pick up a parked call.
+
+        Only a leg of the account that has parked it may do so, by its own account, and no outside
+        party.
+
+        Returns:
+            The transfer that has parked it, and the request with what is known of the leg.
+
+        Raises:
+            NotFound: there is no such leg.
+            RequestRefused: it is not possible now, or not allowed for this leg.
+        """
+        leg = self._legs.get(event.leg)
+        if leg is None:
+            raise NotFound("there is no such call")
+        if self._running.of(leg.id) is not None:
+            raise RequestRefused("this leg is in a transfer")
+        if leg.peer is not None:
+            raise RequestRefused("this leg talks with somebody")
+        if not leg.answered:
+            raise RequestRefused("the call is not answered yet")
+        stranger = leg.outside or leg.is_user is False or leg.account == NO_ACCOUNT
+        if stranger or not leg.choices.rules.may_pick_up:
+            raise RequestRefused("this party may not pick up parked calls", Refusal.NOT_ENTITLED)
+        running = self._running.parked_in(leg.account, event.slot)
+        if running is None:
+            shown = event.slot[:20] if ALLOWED_SLOT.fullmatch(event.slot) else "this slot"
+            raise RequestRefused(f"no call is parked in {shown}", Refusal.NO_SUCH_CALL)
+        known = {"number": leg.number, "withheld": leg.withheld}
+        return running, attrs.evolve(event, transfer=running.transfer.id, **known)
 
     def read_number(self, running: Running, event: NumberGiven) -> NumberGiven:
         """Read and check the number of a transfer that was requested without one.
@@ -311,21 +373,26 @@ def check_values(event: TransferRequested) -> None:
             check_sound(sound, name)
             check_ends(sound, name)
     _check_keys(options)
-    limit_s = options.accept_limit_s
-    if limit_s is not None and not 0 < limit_s <= LONGEST_RING_S:
-        raise InputError("the limit to accept must be more than 0 s, and at most a day")
     check_caller(options.caller_number or "", options.caller_name or "")
     if options.context is not None:
         options.context.check()
-    hold_s = options.hold_limit_s
-    if hold_s is not None and not 0 < hold_s <= LONGEST_HOLD_S:
-        raise InputError("the hold limit must be more than 0 s, and at most a day")
-    for ring_s in (
-        options.ring_timeout_s,
-        *(one.ring_timeout_s for one in options.further_targets),
-    ):
-        if ring_s is not None and not 0 < ring_s <= LONGEST_RING_S:
-            raise InputError("the ring timeout must be more than 0 s, and at most a day")
+    if options.slot and not ALLOWED_SLOT.fullmatch(options.slot):
+        raise InputError(f"{options.slot[:20]!r} is not a slot", where="slot", hint="1 to 8 digits")
+    _check_times(options)
+
+
+def _check_times(options: TransferOptions) -> None:
+    """Check that no time is longer than anybody can mean."""
+    rings_s = (options.ring_timeout_s, *(one.ring_timeout_s for one in options.further_targets))
+    limits = (
+        (options.accept_limit_s, LONGEST_RING_S, "limit to accept"),
+        (options.hold_limit_s, LONGEST_HOLD_S, "hold limit"),
+        (options.parking_limit_s, LONGEST_HOLD_S, "parking limit"),
+        *((ring_s, LONGEST_RING_S, "ring timeout") for ring_s in rings_s),
+    )
+    for limit_s, longest_s, what in limits:
+        if limit_s is not None and not 0 < limit_s <= longest_s:
+            raise InputError(f"the {what} must be more than 0 s, and at most a day")
 
 
 def _check_keys(options: TransferOptions) -> None:

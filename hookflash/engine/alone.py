@@ -12,8 +12,9 @@ import attrs
 
 from hookflash.commands import Command, HangUp, Look, PlayTone, SetTimer
 from hookflash.engine.in_flight import InFlight
-from hookflash.engine.legs import Legs
+from hookflash.engine.legs import Leg, Legs
 from hookflash.events import LegId, LegsSeen
+from hookflash.sounds import Sound
 
 ALONE_S = 10.0
 """How long a leg may be alone after its transfer's end before the switch is asked."""
@@ -35,8 +36,8 @@ class Alone:
         self._running = running
         self._timers: dict[str, LegId] = {}
         self._questions: dict[int, LegId] = {}
-        self._warned: set[LegId] = set()
-        """Legs that hear the tone before they are hung up."""
+        self._warned: dict[LegId, str] = {}
+        """Legs that hear the tone before they are hung up, and the cause."""
         self._timers_set = 0
 
     def __len__(self) -> int:
@@ -69,13 +70,13 @@ class Alone:
             question: the number for a query about the leg.
         """
         leg_id = self._timers.pop(timer)
-        warned = leg_id in self._warned
-        self._warned.discard(leg_id)
+        cause = self._warned.pop(leg_id, "")
         leg = self._legs.get(leg_id)
         if leg is None or leg.peer is not None or self._running.of(leg_id) is not None:
             return Finding("The leg is no longer alone.")
-        if warned:
-            return Finding("The leg has heard the tone: it is hung up.", (HangUp(leg=leg_id),))
+        if cause:
+            end = HangUp(leg=leg_id, cause=cause)
+            return Finding("The leg has heard the tone: it is hung up.", (end,))
         self._questions[question] = leg_id
         look = Look(legs=(leg_id,), number=question)
         why = "A leg was left alone at the end of a transfer: the switch is asked."
@@ -91,12 +92,18 @@ class Alone:
         ours = self._running.of(asked) is not None  # it is in a transfer since the question
         if seen is None or leg is None or ours or seen.peer is not None or seen.elsewhere:
             return Finding("The leg is not alone, or another program has it.")
+        why = "The leg is alone and in no transfer: it hears a tone, and is hung up."
+        return Finding(why, self._end(leg, leg.choices.policy.failure_tone, "NORMAL_CLEARING"))
+
+    def turn_away(self, leg: Leg) -> tuple[Command, ...]:
+        """Let a parked leg hear that it can't have what it has called for, and hang it up."""
         policy = leg.choices.policy
-        self._warned.add(asked)
-        return Finding(
-            "The leg is alone and in no transfer: it hears a tone, and is hung up.",
-            (PlayTone(leg=asked, tone=policy.failure_tone), self._timer(asked, policy.tone_s)),
-        )
+        return self._end(leg, policy.refusal_tone or policy.failure_tone, "UNALLOCATED_NUMBER")
+
+    def _end(self, leg: Leg, tone: Sound, cause: str) -> tuple[Command, ...]:
+        self._warned[leg.id] = cause
+        after_s = leg.choices.policy.tone_s
+        return PlayTone(leg=leg.id, tone=tone), self._timer(leg.id, after_s)
 
     def _timer(self, leg: LegId, after_s: float) -> SetTimer:
         self._timers_set += 1

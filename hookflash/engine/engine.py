@@ -81,7 +81,8 @@ class Engine:
             leg: the transferor's leg.
             target: the number to call, as people write it: it is read by the account's rules.
                 Empty: the transferor is asked for it, or `give_number` gives it.
-            kind: attended, blind, or a hold (then `target` is empty).
+            kind: attended or blind; a hold, or to park the call (then `target` is empty, and
+                `options` may have a `slot`).
             transfer: an ID for the transfer; that of a transfer in flight is refused.
             options: music, ringback, takeback digits and ring timeout, if not the account's.
             by: the requester, for the records.
@@ -166,6 +167,14 @@ class Engine:
             RequestRefused: there are no three.
         """
         return await self.ask(e.ThreeWayRequested(transfer=transfer, by=by))
+
+    async def pick_up(self, leg: e.LegId, slot: str, *, by: str = "program") -> Record:
+        """Give a leg that talks with nobody the call that is parked in a slot of its account.
+
+        Raises:
+            RequestRefused: no call is parked there, or the leg may not have it.
+        """
+        return await self.ask(e.PickUpRequested(leg=leg, slot=slot, by=by))
 
     async def hang_up(self, leg: e.LegId, *, by: str = "program") -> Record:
         """Hang up a leg.

@@ -164,14 +164,16 @@ class FeatureCodes:
                 return _CONTROLS[action.module](transfer=running.transfer.id if running else "")
             case Module.HANGUP:
                 return e.HangUpRequested(leg=leg.id)
-            case Module.TRANSFER | Module.HOLD:
-                hold = action.module is Module.HOLD
+            case Module.TRANSFER | Module.HOLD | Module.PARK:
+                transfers, parks = (action.module is one for one in (Module.TRANSFER, Module.PARK))
+                slot = matched.target if parks else None
+                options = action.options
                 return e.TransferRequested(
                     leg=leg.id,
                     transfer=self._new_id(),
-                    target="" if hold else (matched.target or ""),
-                    kind=e.Kind.HOLD if hold else action.kind,
-                    options=action.options,
+                    target=(matched.target or "") if transfers else "",
+                    kind=action.kind,
+                    options=attrs.evolve(options, slot=slot) if slot else options,
                 )
 
     def _withhold(self, leg: Leg, pressed: Press) -> tuple[c.Command, ...]:

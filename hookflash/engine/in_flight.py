@@ -13,7 +13,7 @@ from hookflash.commands import Command
 from hookflash.dialling.digits import CodeTable
 from hookflash.engine.record import Parties
 from hookflash.engine.rules import Meters, Rules
-from hookflash.events import CommandFailed, Event, LegHungUp, LegId, TimerFired
+from hookflash.events import CommandFailed, Event, Kind, LegHungUp, LegId, TimerFired
 from hookflash.fsm.transfer import Place, Transfer
 
 _Left = TypeVar("_Left")
@@ -60,6 +60,13 @@ class InFlight(dict[str, Running]):
         transfer = self._of_leg.get(leg)
         return self[transfer] if transfer else None
 
+    def parked_in(self, account: str, slot: str) -> Running | None:
+        """The transfer that has parked a call in a slot of an account."""
+        parked = (one for one in self.values() if one.transfer.kind is Kind.PARK)
+        return next(
+            (one for one in parked if one.account == account and one.transfer.slot == slot), None
+        )
+
     def about(self, event: Event) -> list[str]:
         """The transfers that an event is about; usually at most one."""
         if isinstance(event, TimerFired):
@@ -87,7 +94,8 @@ class InFlight(dict[str, Running]):
             if old.leg not in now:
                 if self._of_leg.get(old.leg) == after.id:
                     del self._of_leg[old.leg]
-                _remember(self._dismissed, old.leg, None)
+                if not (after.kind is Kind.PARK and old.answered):  # it stays where it was
+                    _remember(self._dismissed, old.leg, None)
         self._of_leg |= now
         running.parties = Parties.of(after)
 

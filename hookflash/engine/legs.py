@@ -171,6 +171,8 @@ class Leg:
     """How often the call was transferred."""
     asked: bool = False
     """Whether the switch was asked for the peer since it was last known."""
+    wants_slot: str = ""
+    """The slot whose parked call it is to have, for which its phone has called a number."""
     withheld_from: e.LegId | None = None
     """The leg that does not hear this leg's keys now, while a code is being dialled."""
     missed: str = ""

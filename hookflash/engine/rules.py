@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from typing import Final
 
 import attrs
 
@@ -40,7 +41,9 @@ class Rules:
     may_transfer: Rights = Rights.USERS
     """Who may transfer by digits. A leg's own mark (`LegCreated.may_transfer`) takes precedence."""
     kinds_allowed: tuple[Kind, ...] = ()
-    """The allowed kinds of requests: `attended`, `blind`, `hold`. Empty: all of them."""
+    """The allowed kinds of requests: `attended`, `blind`, `hold`, `park`. Empty: all of them."""
+    may_pick_up: bool = True
+    """Whether the account's legs may pick up its parked calls. Outside parties never may."""
     targets_allowed: tuple[str, ...] = ()
     """Shell patterns of the allowed numbers (`*`, `?`, `[2-9]`; a dialled star is `[*]`). Empty:
     every number that is not denied."""
@@ -204,8 +207,11 @@ class Meter:
         return self.in_flight == 0 and not self._begun_s
 
 
+_UNCOUNTED: Final = (Kind.HOLD, Kind.PARK)
+
+
 class Meters:
-    """The meters of all accounts. A hold does not count as a transfer."""
+    """The meters of all accounts. To hold or park a call does not count as a transfer."""
 
     def __init__(self) -> None:
         self._of: dict[str, Meter] = {}
@@ -216,17 +222,17 @@ class Meters:
         Raises:
             RequestRefused: the account has reached its limit.
         """
-        if kind is not Kind.HOLD:
+        if kind not in _UNCOUNTED:
             self._of.get(account, Meter()).check(rules, at_s)
 
     def begin(self, account: str, rules: Rules, kind: Kind, at_s: float) -> None:
         """Count a transfer that begins."""
-        if kind is not Kind.HOLD:
+        if kind not in _UNCOUNTED:
             self._of.setdefault(account, Meter()).begin(rules, at_s)
 
     def end(self, account: str, kind: Kind) -> None:
         """Count a transfer that has ended."""
-        meter = self._of.get(account) if kind is not Kind.HOLD else None
+        meter = self._of.get(account) if kind not in _UNCOUNTED else None
         if meter is not None:
             meter.end()
             if meter.idle:

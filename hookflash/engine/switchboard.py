@@ -294,6 +294,12 @@ class Switchboard:
                 before = () if gone is None else self._codes.forget(gone)
                 if before:
                     records[0] = attrs.evolve(records[0], commands=(*before, *records[0].commands))
+            case e.LegParked(leg=leg, pick_up=slot) if slot and self.running.of(leg) is None:
+                caller = self.legs.get(leg)
+                if caller is not None and caller.wants_slot != slot:  # it is not news
+                    records.append(self._called_for(caller, slot, at_s))
+                    away = self._alone.turn_away(caller) if records[-1].refusal else ()
+                    records[0] = attrs.evolve(records[0], commands=(*records[0].commands, *away))
             case e.SwitchFound():  # earlier queries are not answered
                 again = self._alone.ask_again()
                 records[0] = attrs.evolve(records[0], commands=(*records[0].commands, *again))
@@ -329,6 +335,8 @@ class Switchboard:
                 return self._request_transfer(event, at_s)
             case e.HangUpRequested():
                 return self._request_hang_up(event, at_s)
+            case e.PickUpRequested():
+                return self._request_pick_up(event, at_s)
             case _:
                 running = self.running.get(event.transfer)
                 if running is None:
@@ -362,6 +370,22 @@ class Switchboard:
         why = "The leg is hung up, as requested."
         return self._conductor.record(event, at_s, {"why": why, "commands": (command,)})
 
+    def _request_pick_up(self, event: e.PickUpRequested, at_s: float) -> Record:
+        try:
+            running, event = self._admission.pick_up(event)
+        except RequestRefused as refused:
+            return self._refuse(event, at_s, refused.why, refused.refusal)
+        return self._conductor.step(running, event, at_s)
+
+    def _called_for(self, leg: Leg, slot: str, at_s: float) -> Record:
+        """A phone has called the number of a slot."""
+        leg.wants_slot = slot
+        event = e.PickUpRequested(leg=leg.id, slot=slot)
+        record = self._request_pick_up(event, at_s)
+        if record.refusal is None:
+            leg.wants_slot = ""
+        return record
+
     def _request_transfer(
         self, event: e.TransferRequested, at_s: float, *, looked: bool = False
     ) -> Record:
@@ -381,7 +405,9 @@ class Switchboard:
         try:
             event = self._admission.read(event)
             running = self._admission.admit(event, at_s)
-            event = attrs.evolve(event, kind=running.transfer.kind)
+            transfer = running.transfer
+            options = attrs.evolve(event.options, slot=transfer.slot)
+            event = attrs.evolve(event, kind=transfer.kind, options=options)
         except InputError as fault:
             return self._refuse(event, at_s, str(fault), Refusal.MALFORMED)
         except RequestRefused as refused:
@@ -421,7 +447,9 @@ class Switchboard:
             why = _NEWS[type(event)]
             records.append(self._conductor.record(event, at_s, {"why": why, "commands": commands}))
         closed = self._recovery.close(marked, legs, self.running)
-        return records + [self._closed(one, at_s) for one in closed]
+        records += [self._closed(one, at_s) for one in closed]
+        waiting = [leg for leg in self.legs.values() if leg.wants_slot]
+        return records + [self._called_for(leg, leg.wants_slot, at_s) for leg in waiting]
 
     def _adopt(self, found: Found, at_s: float) -> Record:
         choices = self.choices_of(found.account, found.owner_id)

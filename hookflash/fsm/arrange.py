@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hookflash import commands as c
-from hookflash.events import LegId
+from hookflash.events import Kind, LegId
 from hookflash.fsm import rivals
 from hookflash.fsm.arrangement import ORDINARY_CALL, Arrangement, Hears
 from hookflash.fsm.hearing import let_hear
@@ -104,7 +104,7 @@ def _failure(work: Work, want: Arrangement) -> Input | None:
     used_up = work.overdue and t.tries >= _attempts(t)
     if t.waits_for not in _FAILS or not (refused or used_up):
         return None
-    if t.waits_for is Wait.SEPARATED and not t.has_no_transferor:
+    if t.waits_for is Wait.SEPARATED and t.to_be_fetched is None:
         for party in (t.transferor, t.transferee):
             if party.place is Place.MOVING:  # it is where it was
                 work.place(party, Place.JOINED)
@@ -126,7 +126,7 @@ def _attempts(t: Transfer) -> int:
     """How many orders may be given before a wait has failed."""
     match t.waits_for:
         case Wait.SEPARATED:
-            together = t.has_no_transferor or _both_live(t)
+            together = t.to_be_fetched is not None or _both_live(t)
             return t.policy.split_attempts if together else 0
         case Wait.RETURNED:
             return t.policy.return_attempts if t.transferee.lives else 0
@@ -170,11 +170,16 @@ def _stands(t: Transfer, want: Arrangement) -> bool:
                 party.place is Place.PARKED for party in (t.transferor, t.transferee) if party.lives
             )
         )
-    if not talk(*the_two(t, want.talk)) or (want.releases and t.armed):
+    if not talk(*the_two(t, want.talk)) or _to_be_released(t, want):
         return False
     if any(rival.lives for rival in t.rivals):
         return False
     return not any(t.party(role).lives for role in want.leaves_then)
+
+
+def _to_be_released(t: Transfer, want: Arrangement) -> bool:
+    """Whether two who talk are not an ordinary call yet."""
+    return (want.releases and t.armed) or (want.keeps and not t.released)
 
 
 # -------------------------------------------------------------------- the orders
@@ -198,8 +203,8 @@ def arrange(work: Work, want: Arrangement) -> None:
         _wait(work, Wait.PAUSE, want.pause(work.transfer))
     elif want.limit is not None:
         _await_people(work, want.limit(work.transfer))
-    elif work.transfer.has_no_transferor:
-        _fetch(work)
+    elif (caller := work.transfer.to_be_fetched) is not None:
+        _fetch(work, caller)
     else:
         _separate(work)
 
@@ -232,6 +237,9 @@ def _await_people(work: Work, limit_s: float) -> None:
         if not work.overdue:
             _wait(work, Wait.FREE, t.policy.join_timeout_s)
             return
+    if t.kind is Kind.PARK and t.transferor.lives:  # until its hang-up is seen
+        _wait(work, Wait.GONE, t.policy.hangup_timeout_s)
+        return
     _wait(work, Wait.PEOPLE, limit_s)
 
 
@@ -258,16 +266,16 @@ def _separate(work: Work) -> None:
     _wait(work, Wait.SEPARATED, backoff_s(t.policy.split_timeout_s, t.tries))
 
 
-def _fetch(work: Work) -> None:
-    """Park a caller who talks with nobody."""
+def _fetch(work: Work, caller: Party) -> None:
+    """Park a caller who talks with nobody, or the party that picks up a parked call."""
     t = work.transfer
-    caller = t.transferee
     first = t.waits_for is not Wait.SEPARATED
     if first or work.overdue:
         work.order(
             c.Fetch(
                 leg=caller.leg,
                 transfer=t.id,
+                role=work.role_of(caller).value,
                 kind=t.kind.value,
                 return_to=t.return_to,
                 return_after_s=_return_after_s(t) if t.return_to else None,
@@ -426,9 +434,13 @@ def _arm(work: Work, party: Party, rescued: Party, when: c.Trigger) -> None:
 def _bring_together(work: Work, want: Arrangement, roles: tuple[Role, Role]) -> None:
     """Join the two who are to talk, one join at a time, until facts prove that they do."""
     t = work.transfer
+    if t.waits_for is Wait.SEPARATED and t.target.place is not Place.ELSEWHERE:
+        work.note(tries=0)  # it was fetched: the attempts to join begin
     one, other = the_two(t, roles)
     if (absent := _absent(t, want)) is not None:
         _call(work, want, absent)
+    elif Place.ELSEWHERE in (one.place, other.place):
+        _fetch(work, other)
     elif talk(one, other):
         _keep(work, want, roles)
     elif _is_due(work, one, other):
@@ -481,7 +493,7 @@ def _join(work: Work, want: Arrangement, roles: tuple[Role, Role]) -> None:
             attempt=t.joins_ordered + 1,
             repeated=t.joining == pair,
             transfer=t.id,
-            afterwards=c.Afterwards.PARK if goes_on else c.Afterwards.END,
+            afterwards=c.Afterwards.PARK if goes_on or want.keeps else c.Afterwards.END,
             rescue=waits.leg if watched else None,
             disarm=tuple(
                 p.leg
@@ -501,6 +513,7 @@ def _join(work: Work, want: Arrangement, roles: tuple[Role, Role]) -> None:
         tries=t.tries + 1,
         joining=pair,
         joins_ordered=t.joins_ordered + 1,
+        released=False,
         joined_for=third if watched else None,
         armed=t.armed or watched,  # until the disarming is proven
         rescued=t.rescued if t.armed else third,
@@ -513,7 +526,7 @@ def _keep(work: Work, want: Arrangement, roles: tuple[Role, Role]) -> None:
     """The two talk: do what remains."""
     t = work.transfer
     one, other = the_two(t, roles)
-    if want.releases and t.armed:
+    if _to_be_released(t, want):
         if t.waits_for is not Wait.ORDINARY or work.overdue:
             work.order(c.Release(first=one.leg, second=other.leg))
         _wait(work, Wait.ORDINARY, t.policy.join_timeout_s)

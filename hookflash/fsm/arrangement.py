@@ -39,6 +39,9 @@ class Arrangement:
     releases: bool = False
     """Whether those two, who may talk already, are released from their failsafe. Where the
     transferee is one of them, the join itself does that."""
+    keeps: bool = False
+    """Whether either of those two is parked if the other one leaves before they talk. Once they do,
+    they become an ordinary call."""
     outcome: Outcome | None = None
     """The outcome of the transfer as soon as they talk."""
     hears: Mapping[Role, Hears] = attrs.field(factory=dict[Role, Hears])

@@ -39,7 +39,7 @@ def new_transfer(
 
     Args:
         transfer: its id.
-        kind: attended, blind, a hold, or a handover.
+        kind: attended, blind, a hold, a handover and so on.
         policy: the operator's choices.
         transferor: leg and number of the party that requests it; in a handover, `NOBODY`.
         transferee: leg and number of the party that it talks with.
@@ -99,6 +99,7 @@ def new_transfer(
         owner_id=owner_id,
         context=options.context,
         return_to=return_to,
+        slot=options.slot,
     )
 
 
@@ -123,7 +124,7 @@ def found_transfer(
 
     Args:
         transfer: its id.
-        kind: attended, blind, or a hold.
+        kind: attended, blind, a hold and so on.
         policy: the operator's choices.
         transferor: as it was found.
         transferee: as it was found.
@@ -160,6 +161,7 @@ def found_transfer(
         owner_id=owner_id,
         context=options.context,
         return_to=return_to,
+        slot=options.slot,
     )
 
 

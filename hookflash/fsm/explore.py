@@ -373,6 +373,7 @@ def _requests(record: Transfer) -> Iterator[e.Event]:
     yield e.AcceptRequested(transfer=record.id)
     yield e.DeclineRequested(transfer=record.id)
     yield e.ThreeWayRequested(transfer=record.id)
+    yield e.PickUpRequested(transfer=record.id, leg="picker", slot=record.slot, number="1003")
     yield e.NumberGiven(transfer=record.id, target=A_NUMBER)
 
 
@@ -405,6 +406,7 @@ def _facts(record: Transfer) -> Iterator[e.Event]:
             continue
         yield e.LegsJoined(first=first, second=second)
     yield e.LegsReleased(first=alice, second=carol)
+    yield e.LegsReleased(first=bob, second=carol)
 
 
 def _of_rivals(record: Transfer) -> Iterator[e.Event]:
@@ -422,6 +424,8 @@ def _failures(record: Transfer) -> Iterator[e.Event]:
     if record.has_no_transferor:
         yield e.CommandFailed(command=c.Fetch(leg=bob), reason="-ERR")
         yield e.CommandFailed(command=c.SendBack(leg=bob, to="origin"), reason="-ERR")
+    if record.target.place is Place.ELSEWHERE:
+        yield e.CommandFailed(command=c.Fetch(leg=carol), reason="-ERR")
     yield e.CommandFailed(command=c.Split(first=alice, second=bob), reason="-ERR")
     yield e.CommandFailed(
         command=c.Dial(leg=carol, target="", on_behalf_of=alice, ring_timeout_s=1.0), reason="-ERR"

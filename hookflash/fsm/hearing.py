@@ -12,7 +12,7 @@ from hookflash import commands as c
 from hookflash.events import Kind, SoundStopped, TransferFound
 from hookflash.fsm.arrangement import Arrangement, Hears
 from hookflash.fsm.policy import PartialSound, backoff_s
-from hookflash.fsm.transfer import Party, Place, Transfer
+from hookflash.fsm.transfer import Party, Place, Role, Transfer
 from hookflash.fsm.work import Work
 from hookflash.sounds import SILENCE, Conversation, Sound
 
@@ -26,6 +26,8 @@ def let_hear(work: Work, want: Arrangement) -> bool:
     t = work.transfer
     _give_up_announcement(work)
     sounds = {role: one for role, one in want.hears.items() if one is not Hears.CONVERSATION}
+    if _is_about_to_talk(t, want):
+        sounds.pop(Role.TARGET, None)
     news = [_let_one_hear(work, t.party(role), hears) for role, hears in sounds.items()]
     ordered = any(news)
     if want.ends or not sounds:
@@ -39,6 +41,12 @@ def let_hear(work: Work, want: Arrangement) -> bool:
     elif isinstance(work.event, SoundStopped) and any(p.waits_in_silence for p in t.parties):
         work.look_for_sounds()
     return ordered
+
+
+def _is_about_to_talk(t: Transfer, want: Arrangement) -> bool:
+    """Whether the target is joined in this step: a sound would only begin in the conversation."""
+    pair = () if want.talk is None else tuple(t.party(role) for role in want.talk)
+    return t.target in pair and t.joining is None and all(party.settled for party in pair)
 
 
 def _let_one_hear(work: Work, party: Party, hears: Hears) -> bool | None:
@@ -97,7 +105,7 @@ def _give_up_announcement(work: Work) -> None:
 
 def _may_be_announced(t: Transfer, party: Party, hears: Hears) -> bool:
     waits = hears in (Hears.MUSIC, Hears.MUSIC_OR_RINGBACK, Hears.RINGBACK_OR_MUSIC)
-    return waits and party is t.transferee and t.kind is not Kind.HOLD
+    return waits and party is t.transferee and t.kind not in (Kind.HOLD, Kind.PARK)
 
 
 def _is_announced_to(t: Transfer, party: Party) -> bool:

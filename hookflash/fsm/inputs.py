@@ -30,6 +30,7 @@ class Input(ByIdentity):
         "three_way_asked",
         "the transferor wants transferee and target in one conversation",
     )
+    PICK_UP_ASKED = "pick_up_asked", "somebody wants the parked call"
     TARGET_ANSWERED = "target_answered", "the target answers"
     TARGET_ACCEPTED = "target_accepted", "the target, which was asked, accepts the call"
     TARGET_DECLINED = "target_declined", "the target, which was asked, declines the call"
@@ -63,6 +64,7 @@ REQUESTS = frozenset(
         Input.COMPLETE_ASKED,
         Input.SWAP_ASKED,
         Input.THREE_WAY_ASKED,
+        Input.PICK_UP_ASKED,
         Input.NUMBER_GIVEN,
         Input.TARGET_ACCEPTED,
         Input.TARGET_DECLINED,

@@ -142,6 +142,8 @@ def _moved_away(work: Work, _event: object, party: Party) -> News:
     seen = isinstance(work.event, e.LegMovedAway)
     if seen and t.has_no_transferor and t.waits_for is Wait.SEPARATED and party is t.transferee:
         return NoNews("The caller is still where it was.")
+    if seen and party.place is Place.ELSEWHERE:
+        return NoNews("The party that picks up is still where it was.")
     if t.waits_for is Wait.RETURNED and t.tries and party is t.transferee:
         work.place(party, Place.GONE)
         return "The caller is back where it came from."
@@ -304,7 +306,7 @@ def _released(work: Work, event: e.LegsReleased) -> News:
     ours = first is not None and second is not None and first.peer == second.leg
     if not ours or work.transfer.waits_for is not Wait.ORDINARY:
         return REPEAT
-    work.note(armed=False)
+    work.note(armed=False, released=True)
     return "The two are an ordinary call."
 
 
@@ -424,6 +426,7 @@ _SAYS: Mapping[type, News] = {
     e.SwapRequested: Input.SWAP_ASKED,
     e.DeclineRequested: Input.TARGET_DECLINED,
     e.ThreeWayRequested: Input.THREE_WAY_ASKED,
+    e.PickUpRequested: Input.PICK_UP_ASKED,
     e.SwitchLost: NoNews("The connection to the switch is down."),
     e.SwitchFound: NoNews("The connection to the switch is up again."),
     e.DigitPressed: NOT_HERE,

@@ -9,6 +9,7 @@ import attrs
 
 from hookflash.errors import InputError
 from hookflash.events import AtLimit
+from hookflash.parking import parse_slots
 from hookflash.sounds import Music, Sound, check_sound, is_endless, parse_sound
 
 
@@ -69,6 +70,12 @@ class Policy:
     """How long a transferee may be held, at most."""
     at_hold_limit: AtLimit = AtLimit.BACK
     """Who gets a party whose hold (not a transfer) has reached that limit."""
+    parking_limit_s: float = 120.0
+    """How long a call may be parked, before the party that parked it is called back. After that
+    comes the fallback target. If somebody fails to pick it up, the time begins again."""
+    parking_slots: str = "701-720"
+    """The numbers under which calls are parked, each one once: `701-720`, `701,705-709`. Empty: no
+    call can be parked."""
     sound_timeout_s: float = 1.0
     """How long music or ringback may take to start, at first: a switch needs 0.2 s. The time
     doubles with each further attempt."""
@@ -178,6 +185,7 @@ class Policy:
             if sound is not None or name not in OPTIONAL_SOUNDS:
                 check_sound(sound, name)
                 check_ends(sound, name)
+        parse_slots(self.parking_slots, "parking_slots")
 
 
 OPTIONAL_SOUNDS: Final = frozenset(

@@ -33,6 +33,7 @@ class State(ByIdentity):
     IDLE = "idle"
     HOLDING = "holding"
     HELD = "held"
+    PARKED = "parked"
     ASKING = "asking"
     DIALING = "dialing"
     ACCEPTING = "accepting"
@@ -57,6 +58,7 @@ ON_HOLD: Final = frozenset(
     {
         State.HOLDING,
         State.HELD,
+        State.PARKED,
         State.ASKING,
         State.DIALING,
         State.ACCEPTING,
@@ -101,6 +103,8 @@ class Place(ByIdentity):
     """It has not been called yet."""
     RINGING = "ringing"
     """It is called, and has not answered."""
+    ELSEWHERE = "elsewhere"
+    """In an application of the switch, or parked there: it is to be fetched."""
     MOVING = "moving"
     """On its way, by an order or by its partner's end. No proof yet."""
     PARKED = "parked"
@@ -248,6 +252,8 @@ class Transfer:
     return_to: str = ""
     """Where a caller without a transferor goes if the transfer fails (see `commands.SendBack`);
     empty: nowhere."""
+    slot: str = ""
+    """The slot in which the transferee is parked; empty: none."""
     recalls: int = 0
     """How many times the transferor was called back."""
     fell_back: bool = False
@@ -281,6 +287,9 @@ class Transfer:
     """How many joins this transfer has ordered."""
     joined_for: Role | None = None
     """Who is connected if the second leg of the last join is left alone."""
+    released: bool = False
+    """Whether the two of the last join are known to be an ordinary call, if they were parked when
+    one of them left (`Arrangement.keeps`)."""
     armed: bool = False
     """Whether legs may carry a failsafe."""
     rescued: Role | None = Role.TRANSFEREE
@@ -313,7 +322,14 @@ class Transfer:
     def lacks_number(self) -> bool:
         """Whether the number of the target is still to be given."""
         unborn = self.target.place is Place.UNBORN
-        return unborn and not self.target.number and self.kind is not Kind.HOLD
+        return unborn and not self.target.number and self.kind not in (Kind.HOLD, Kind.PARK)
+
+    @property
+    def to_be_fetched(self) -> Party | None:
+        """The party that talks with nobody, and is still where it was."""
+        if self.has_no_transferor:
+            return self.transferee
+        return self.target if self.target.place is Place.ELSEWHERE else None
 
     def awaits(self, look: int) -> bool:
         """Whether the answer to this question is still needed."""

@@ -136,6 +136,8 @@ class Past:
     ended_by: str | None
     data: ProgramData | None = None
     """The program's own data that it was requested with."""
+    slot: str = ""
+    """The slot in which the call was parked; empty: none."""
 
 
 def past_after(past: Past | None, record: Record) -> Past | None:
@@ -160,6 +162,7 @@ def past_after(past: Past | None, record: Record) -> Past | None:
             sip_status=None,
             ended_by=None,
             data=record.data,
+            slot=request.options.slot,
         )
     if past is None or past.outcome is not None:
         return past
@@ -300,6 +303,7 @@ def _past(row: Sequence[Any]) -> Past:
         sip_status=sip_status,
         ended_by=ended_by,
         data=_data_in(request),
+        slot=_slot_in(request),
     )
 
 
@@ -308,6 +312,7 @@ class _StoredContext(msgspec.Struct):
 
 
 class _StoredOptions(msgspec.Struct):
+    slot: str = ""
     context: _StoredContext | None = None
 
 
@@ -316,6 +321,17 @@ class _StoredRequest(msgspec.Struct):
 
 
 _STORED_REQUEST: Final = msgspec.json.Decoder(_StoredRequest)
+
+
+def _slot_in(request: str) -> str:
+    """The slot in a stored request to park a call."""
+    if '"slot":"' not in request:
+        return ""
+    try:
+        options = _STORED_REQUEST.decode(request).options
+    except msgspec.MsgspecError:
+        return ""
+    return options.slot if options else ""
 
 
 def _data_in(request: str) -> ProgramData | None:

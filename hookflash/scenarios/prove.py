@@ -199,17 +199,16 @@ def search_tables(
             )
         if kind in (Kind.ATTENDED, Kind.BLIND):
             yield _search_without_number(kind, join_attempts)
-        if kind is Kind.HOLD:
-            yield _search_to_the_fallback(join_attempts)
+        if kind in (Kind.HOLD, Kind.PARK):
+            yield _search_to_the_fallback(kind, join_attempts)
         else:
             for rings_all in (False, True):
                 yield _search_with_list(kind, join_attempts, rings_all=rings_all)
         began = time.perf_counter()
-        starts = found_on_the_switch(kind, Policy(join_attempts=2, sound_attempts=2))
-        if kind is Kind.HANDOVER:
-            for policy in (POLICIES["asks the target"], *WITHOUT_TRANSFEROR.values()):
-                few = attrs.evolve(policy, join_attempts=2, sound_attempts=2)
-                starts += found_on_the_switch(kind, few)
+        starts: list[Transfer] = []
+        for policy in (Policy(), *_FOUND_BY.get(kind, ())):
+            few = attrs.evolve(policy, join_attempts=2, sound_attempts=2)
+            starts += found_on_the_switch(kind, few)
         looks = [explore(rules, start, max_records=A_LOOK_AROUND) for start in starts]
         yield Search(
             kind=kind,
@@ -220,10 +219,19 @@ def search_tables(
         )
 
 
+_FOUND_BY: Mapping[Kind, Iterable[Policy]] = {
+    Kind.HANDOVER: (POLICIES["asks the target"], *WITHOUT_TRANSFEROR.values()),
+    Kind.PARK: (Policy(recall_attempts=0, fallback_target="800"),),
+}
+"""Further policies by which a restarted controller branches."""
+
+
 def _policies_of(kind: Kind) -> Mapping[str, Policy]:
     """The policies by which a table branches."""
     if kind is Kind.HOLD:  # nobody is called, but for the fallback target: a search of its own
         return {"as delivered": POLICIES["as delivered"]}
+    if kind is Kind.PARK:  # nobody is asked or briefed who picks up a call
+        return {name: POLICIES[name] for name in ("as delivered", "strict")}
     return {**POLICIES, **WITHOUT_TRANSFEROR} if kind is Kind.HANDOVER else POLICIES
 
 
@@ -241,17 +249,17 @@ def _search_without_number(kind: Kind, join_attempts: int) -> Search:
     )
 
 
-def _search_to_the_fallback(join_attempts: int) -> Search:
-    """Search a hold that ends with the fallback target: from then on it is a transfer."""
+def _search_to_the_fallback(kind: Kind, join_attempts: int) -> Search:
+    """Search a hold, or a parked call, that ends with the fallback target."""
     began = time.perf_counter()
-    policy = Policy(
-        join_attempts=join_attempts, fallback_target="800", at_hold_limit=AtLimit.FALLBACK
+    policy = attrs.evolve(
+        POLICIES["to the last"], join_attempts=join_attempts, at_hold_limit=AtLimit.FALLBACK
     )
-    start = asked_for(Kind.HOLD, policy)
+    start = asked_for(kind, policy)
     return Search(
-        kind=Kind.HOLD,
+        kind=kind,
         beginning="to the fallback target",
-        found=explore(Rulebook(SPEC_FOR[Kind.HOLD]), start, max_records=WITH_A_LIST),
+        found=explore(Rulebook(SPEC_FOR[kind]), start, max_records=WITH_A_LIST),
         complete=True,
         took_s=time.perf_counter() - began,
     )
@@ -351,7 +359,7 @@ def found_on_the_switch(kind: Kind, policy: Policy) -> list[Transfer]:
             target=c,
             return_to=back,
         )
-        for a, b, c in (*_apart(), *_talking(kind), *_called_back())
+        for a, b, c in (*_apart(), *_talking(kind), *_called_back(), *_on_the_way())
         for back in sorted({"", _goes_back(kind, policy)})
         if (a.lives or b.lives or c.lives) and _may_be_found(kind, a, c)
     ]
@@ -361,7 +369,8 @@ def _may_be_found(kind: Kind, transferor: Party, target: Party) -> bool:
     if kind is Kind.HANDOVER:
         return transferor.place is Place.GONE
     falls_back = target.leg == name_of_fallback("t1")
-    return kind is not Kind.HOLD or target.place is Place.GONE or falls_back
+    picks_up = kind is Kind.PARK and target.answered
+    return kind not in (Kind.HOLD, Kind.PARK) or not target.lives or falls_back or picks_up
 
 
 def _apart() -> Iterator[tuple[Party, Party, Party]]:
@@ -375,6 +384,17 @@ def _apart() -> Iterator[tuple[Party, Party, Party]]:
                 Party(*_B, b, answered=True),
                 Party(*_C, c, answered=answered),
             )
+
+
+def _on_the_way() -> Iterator[tuple[Party, Party, Party]]:
+    """The transferee is on its way into the park."""
+    gone_c = Party(*_C, Place.GONE, answered=True)
+    for place in (Place.GONE, Place.PARKED):
+        yield (
+            Party(*_A, place, answered=True),
+            Party(*_B, Place.MOVING, answered=True),
+            gone_c,
+        )
 
 
 def _called_back() -> Iterator[tuple[Party, Party, Party]]:

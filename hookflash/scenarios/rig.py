@@ -166,6 +166,7 @@ class SimulatedRig:
                 line.who, lambda leg: world.move(leg, menu)
             ),
             script.IS_PARKED: lambda line: self._move(line.who, world.park),
+            script.CALLS_SLOT: self._call_slot,
             script.DEADLINE_PASSES: lambda _line: simulation.let_the_deadline_pass(),
             script.DIES: lambda _line: simulation.die(),
             script.RETURNS: lambda _line: simulation.return_(),
@@ -226,6 +227,18 @@ class SimulatedRig:
                 by="program",
             )
         )
+
+    def ask_pick_up(self, who: str, slot: str) -> None:
+        """Ask to give a party a parked call."""
+        leg = self.roster.legs.get(who, "")
+        self.simulation.handle(e.PickUpRequested(leg=leg, slot=slot, by="program"))
+
+    def _call_slot(self, line: ScriptLine) -> None:
+        party = self.parties[line.who]
+        leg = self.world.call_slot(
+            party.address, line.slot, account=party.account, owner_id=party.owner_id
+        )
+        self.roster.seat((line.who,), (leg,))
 
     def ask_takeback(self, who: str) -> None:
         """Ask for the takeback of a party's latest transfer."""

@@ -65,7 +65,22 @@ ASKS_TRANSFER: Final = Verb(
     "A program asks for a transfer on the party's behalf.",
     takes=("target", "kind", "further", "rings_all", "sounds"),
 )
+CALLS_SLOT: Final = Verb(
+    "does",
+    ("calls the slot",),
+    "The party calls the number of a slot, to have the call that is parked there.",
+    takes=("slot",),
+)
 ASKS_HOLD: Final = Verb("asks", ("hold",), "A program asks to put the other party on hold.")
+ASKS_PARK: Final = Verb(
+    "asks", ("park",), "A program asks to park the other party in a slot.", takes=("slot",)
+)
+ASKS_PICK_UP: Final = Verb(
+    "asks",
+    ("pick up",),
+    "A program asks to give the party the call that is parked in a slot.",
+    takes=("slot",),
+)
 ASKS_TAKEBACK: Final = Verb("asks", ("takeback",), "A program asks for the party's takeback.")
 ASKS_COMPLETE: Final = Verb(
     "asks", ("complete",), "A program asks to complete the party's transfer."
@@ -131,6 +146,7 @@ VERBS: Final = (
     IS_SENT_AWAY,
     IS_SENT_TO_MENU,
     IS_PARKED,
+    CALLS_SLOT,
     ASKS_TRANSFER,
     ASKS_TAKEBACK,
     ASKS_COMPLETE,
@@ -140,6 +156,8 @@ VERBS: Final = (
     ASKS_THREE_WAY,
     ASKS_NUMBER,
     ASKS_HOLD,
+    ASKS_PARK,
+    ASKS_PICK_UP,
     ASKS_HANGUP,
     DEADLINE_PASSES,
     DIES,
@@ -177,6 +195,7 @@ class ScriptLine:
     rings_all: bool = False
     sounds: tuple[tuple[str, OptionalSound], ...] = ()
     """Sounds that the request chooses, by the names of its options."""
+    slot: str = ""
 
     @property
     def options(self) -> TransferOptions:
@@ -185,6 +204,7 @@ class ScriptLine:
             further_targets=tuple(FurtherTarget(number=number) for number in self.further),
             rings_all=self.rings_all,
             **dict[str, Any](self.sounds),
+            slot=self.slot,
         )
 
     @property
@@ -238,7 +258,11 @@ class RequestActions(Protocol[DoneT_co]):
     def ask_transfer(
         self, who: str, target: str, kind: Kind, options: TransferOptions = NO_OPTIONS
     ) -> DoneT_co:
-        """Ask for a transfer to a number; for a hold, if the kind is `hold`."""
+        """Ask for a transfer to a number; for a hold, or to park the call, by the kind."""
+        ...
+
+    def ask_pick_up(self, who: str, slot: str) -> DoneT_co:
+        """Ask to give a party the call that is parked in a slot."""
         ...
 
     def ask_takeback(self, who: str) -> DoneT_co:
@@ -291,6 +315,8 @@ def verbs_of_requests(requests: RequestActions[DoneT_co]) -> dict[Verb, Perform[
             line.who, line.target, line.kind, line.options
         ),
         ASKS_HOLD: lambda line: requests.ask_transfer(line.who, "", Kind.HOLD),
+        ASKS_PARK: lambda line: requests.ask_transfer(line.who, "", Kind.PARK, line.options),
+        ASKS_PICK_UP: lambda line: requests.ask_pick_up(line.who, line.slot),
         ASKS_TAKEBACK: lambda line: requests.ask_takeback(line.who),
         ASKS_COMPLETE: lambda line: requests.ask_complete(line.who),
         ASKS_NUMBER: lambda line: requests.ask_number(line.who, line.target),

@@ -52,22 +52,40 @@ async def hold(on: Context, account: str, caller: Caller, asked: r.HoldRequest) 
     return await _begin(on, account, caller, asked)
 
 
+async def park(on: Context, account: str, caller: Caller, asked: r.ParkRequest) -> Accepted:
+    """Park the party that a leg talks with."""
+    return await _begin(on, account, caller, asked)
+
+
+async def pick_up(on: Context, account: str, caller: Caller, asked: r.PickUpRequest) -> Accepted:
+    """Give a leg a parked call."""
+    _, engine, _leg = on.find_leg(account, asked.call_id, asked.switch)
+    record = await engine.pick_up(asked.call_id, asked.slot, by=caller.name)
+    return await on.accept(account, record.transfer, record)
+
+
 async def _begin(
     on: Context,
     account: str,
     caller: Caller,
-    asked: r.TransferRequest | r.HoldRequest,
+    asked: r.TransferRequest | r.HoldRequest | r.ParkRequest,
 ) -> Accepted:
     name = transfer_id_for(caller, asked)
     before = await on.accepted_before(account, name) if name is not None else None
     if before is not None:
         return before
     _, engine, _leg = on.find_leg(account, asked.call_id, asked.switch)
-    is_hold = isinstance(asked, r.HoldRequest)
+    match asked:
+        case r.HoldRequest():
+            target, kind = "", Kind.HOLD
+        case r.ParkRequest():
+            target, kind = "", Kind.PARK
+        case _:
+            target, kind = asked.target or "", Kind(asked.transfer_type)
     handle = await engine.transfer(
         asked.call_id,
-        "" if isinstance(asked, r.HoldRequest) else asked.target or "",
-        kind=Kind.HOLD if is_hold else Kind(asked.transfer_type),
+        target,
+        kind=kind,
         transfer=name,
         options=options_from_kazoo(msgspec.to_builtins(asked)),
         by=caller.name,

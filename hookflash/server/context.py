@@ -18,7 +18,7 @@ from hookflash.engine.legs import Leg
 from hookflash.engine.record import Record
 from hookflash.engine.switchboard import Switchboard
 from hookflash.errors import NotFound, RequestRefused
-from hookflash.events import LegId
+from hookflash.events import LegId, PickUpRequested, TransferRequested
 from hookflash.fsm.transfer import Transfer
 from hookflash.journal import history, transfers
 from hookflash.journal.database import JournalError
@@ -97,7 +97,7 @@ class Context:
         number = record.number if record is not None else 0
         await self.journal.settled(number)
         url = _url(account, transfer) if transfer else None
-        return Accepted(transfer_id=transfer, url=url, number=number)
+        return Accepted(transfer_id=transfer, url=url, number=number, slot=slot_in(record))
 
     async def accepted_before(self, account: str, transfer: str) -> Accepted | None:
         """Confirm a transfer that exists already: the first answer may have been lost."""
@@ -106,7 +106,8 @@ class Context:
         if not is_known and self.in_flight(account, transfer) is None:
             return None
         number = timeline[0].number if timeline else 0
-        return Accepted(transfer_id=transfer, url=_url(account, transfer), number=number)
+        url, slot = _url(account, transfer), past.slot if past else None
+        return Accepted(transfer_id=transfer, url=url, number=number, slot=slot or None)
 
     def faults(self) -> dict[str, str]:
         """The current faults, by part: unreachable switches, the journal, feature codes."""
@@ -118,6 +119,17 @@ class Context:
         if self.journal.unreadable:
             found["journal rows"] = _named(self.journal.unreadable)
         return found | self.codes.faults
+
+
+def slot_in(record: Record | None) -> str | None:
+    """The slot of a call that is parked or picked up."""
+    match record and record.event:
+        case TransferRequested(options=options):
+            return options.slot or None
+        case PickUpRequested(slot=slot):
+            return slot
+        case _:
+            return None
 
 
 def own_transfer_of(board: Switchboard, account: str, call: LegId) -> Transfer | None:

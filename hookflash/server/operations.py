@@ -133,6 +133,22 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         errors=(404, 409),
     ),
     Operation(
+        request=r.ParkRequest,
+        act=calls.park,
+        answer=Accepted,
+        tag="calls",
+        routes=(Route("POST", CALL, action="park"),),
+        errors=(404, 409),
+    ),
+    Operation(
+        request=r.PickUpRequest,
+        act=calls.pick_up,
+        answer=Accepted,
+        tag="calls",
+        routes=(Route("POST", CALL, action="pick_up"),),
+        errors=(404, 409),
+    ),
+    Operation(
         request=r.TakeBackRequest,
         act=calls.take_back,
         answer=Accepted,

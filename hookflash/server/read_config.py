@@ -28,6 +28,7 @@ from hookflash.document import faults_of_numbers, meant, place_in
 from hookflash.engine.account_faults import account_faults
 from hookflash.engine.legs import Account
 from hookflash.errors import InputError, InputErrors, RequestRefused
+from hookflash.parking import parse_slots
 from hookflash.returns import check_returns, place_for
 from hookflash.server.addresses import check_listen, in_folder
 from hookflash.server.config import (
@@ -350,6 +351,8 @@ def _check_choice(value: object, where: str) -> None:
             raise InputError(f"{value} is not allowed", where=where, hint=f"{least} to {most}")
     elif isinstance(value, (int, float)) and not isinstance(value, bool) and value <= 0:
         raise InputError(f"{value} is too small", where=where, hint="more than 0")
+    if key == "parking_slots":
+        parse_slots(str(value), where)
     if key == "caller_name":
         check_caller("", str(value), where=where)
     if key in _TEXTS:

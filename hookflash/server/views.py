@@ -101,6 +101,7 @@ def past_transfer(past: Past, timeline: tuple[TimelineEntry, ...] | None = None)
         sip_status=past.sip_status,
         ended_by=_side(past.ended_by),
         data=past.data and past.data.value,
+        slot=past.slot or None,
         timeline=timeline,
     )
 
@@ -121,12 +122,13 @@ def transfer_in_flight(
         transfer_type=transfer.kind.value,
         state=transfer.state.value,
         by=transfer.by,
-        target=parties.target.number if transfer.kind is not Kind.HOLD else "",
+        target="" if transfer.kind in (Kind.HOLD, Kind.PARK) else parties.target.number,
         transferor=_party(parties.transferor),
         transferee=_party(parties.transferee),
         target_leg=_party(parties.target),
         begun=iso(past.begun) if past else None,
         data=_data_of(transfer),
+        slot=transfer.slot or None,
         timeline=timeline,
     )
 

@@ -9,9 +9,11 @@ from hookflash.called import (
     name_of_further,
     name_of_recall,
     name_of_redial,
+    name_of_target,
     place_in_list,
 )
-from hookflash.events import DeclineRequested
+from hookflash.errors import InternalError
+from hookflash.events import DeclineRequested, PickUpRequested
 from hookflash.fsm.arrange import dismiss
 from hookflash.fsm.transfer import Outcome, Place, Role
 from hookflash.fsm.work import Work
@@ -109,6 +111,39 @@ def leave_alone(work: Work) -> None:
     work.place(caller, Place.GONE)
     work.order(c.Forget(legs=(caller.leg,)))
     work.note(outcome=Outcome.FAILED)
+
+
+def pick_up(work: Work) -> None:
+    """The party that picks up the call becomes the target. It is still where it was."""
+    event = work.event
+    if not isinstance(event, PickUpRequested):
+        raise InternalError("a call is picked up that nobody has asked for")
+    t = work.transfer
+    on_answer = t.rescue_on_answer  # the transferor may be ringing, with a failsafe
+    work.replace(Role.TARGET, event.number, event.leg)
+    work.rewrite(
+        work.transfer.target,
+        place=Place.ELSEWHERE,
+        answered=True,
+        called=True,
+        withheld=event.withheld,
+    )
+    work.note(cause=None, accepted=True, rescue_on_answer=on_answer)
+
+
+def put_back(work: Work) -> None:
+    """The call is not picked up after all. Who could not be fetched stays where it was."""
+    t = work.transfer
+    if t.target.place is Place.ELSEWHERE:
+        work.place(t.target, Place.GONE)
+        work.order(c.Forget(legs=(t.target.leg,)))
+    work.replace(Role.TARGET, "", name_of_target(t.id))
+    work.note(cause=None)
+
+
+def blame_parking_limit(work: Work) -> None:
+    """Name it as the cause that nobody has picked up the call in time."""
+    work.note(cause="PARKING_LIMIT")
 
 
 def dismiss_transferor(work: Work) -> None:

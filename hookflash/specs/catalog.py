@@ -11,8 +11,11 @@ from hookflash.specs.blind import BLIND
 from hookflash.specs.handover import HANDOVER
 from hookflash.specs.hold import HOLD
 from hookflash.specs.move import MOVE
+from hookflash.specs.parking import PARK
 
-SPECS: Mapping[str, Spec] = {spec.name: spec for spec in (ATTENDED, BLIND, HOLD, MOVE, HANDOVER)}
+SPECS: Mapping[str, Spec] = {
+    spec.name: spec for spec in (ATTENDED, BLIND, HOLD, MOVE, PARK, HANDOVER)
+}
 """The tables that ship, by name."""
 
 SPEC_FOR: Mapping[Kind, Spec] = {
@@ -20,6 +23,7 @@ SPEC_FOR: Mapping[Kind, Spec] = {
     Kind.BLIND: BLIND,
     Kind.HOLD: HOLD,
     Kind.MOVE: MOVE,
+    Kind.PARK: PARK,
     Kind.HANDOVER: HANDOVER,
 }
 """The table that runs each kind of request."""

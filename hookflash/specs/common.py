@@ -25,6 +25,7 @@ def hold_limit_s(transfer: Transfer) -> float:
 GOING = (
     refuse(On.SWAP_ASKED, why="the transferor has nobody to change to"),
     refuse(On.THREE_WAY_ASKED, why="the target has not answered yet, or has left"),
+    refuse(On.PICK_UP_ASKED, why="no call is parked here"),
     row(On.EVERYONE_GONE, to=S.IDLE, why="The last leg of the transfer is gone."),
     ignore(On.FOUND, why="The transfer is already known."),
     refuse(On.NUMBER_GIVEN, why="no number is asked for now"),

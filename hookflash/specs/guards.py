@@ -33,6 +33,11 @@ def both_parked(work: Work) -> bool:
     return t.transferor.place is Place.PARKED and t.transferee.place is Place.PARKED
 
 
+def transferee_parked(work: Work) -> bool:
+    """The transferee is parked."""
+    return work.transfer.transferee.place is Place.PARKED
+
+
 def transferor_present(work: Work) -> bool:
     """The transferor is present."""
     return work.transfer.transferor.lives
@@ -168,6 +173,21 @@ def fallback_wanted(work: Work) -> bool:
 def fallback_at_limit(work: Work) -> bool:
     """The fallback target gets a party that was on hold for too long."""
     return work.transfer.policy.at_hold_limit is AtLimit.FALLBACK and fallback_wanted(work)
+
+
+def fallback_called(work: Work) -> bool:
+    """The fallback target is being called, or has answered."""
+    return work.transfer.fell_back and work.transfer.target.lives
+
+
+def transferor_rings(work: Work) -> bool:
+    """The transferor is being called back, and has not answered."""
+    return work.transfer.transferor.rings
+
+
+def decided(work: Work) -> bool:
+    """The outcome is decided: the two have talked."""
+    return work.transfer.outcome is not None
 
 
 def called_back(work: Work) -> bool:

@@ -76,14 +76,12 @@ CALLED_BACK = refuse(On.TAKEBACK_ASKED, On.COMPLETE_ASKED,
     why="the transfer has failed, and somebody else is called for the transferee")
 DISMISSED = ignore(On.TARGET_ANSWERED, On.TARGET_FAILED, On.REUNITED,
     why="The target is released. The transferor is joined as soon as it can be.")
-LAST_RESORT = (
-    row(On.TRANSFEREE_HUNG_UP, to=S.ENDING, why="The transferee left, so the calls end."),
-    row(On.HANDED_OVER, to=S.COMPLETING,
-        why="The target answered after all, and the switch has connected the others on its own."),
-)
-RECALL = phase(S.RECALL,
-    Arrangement(talk=(A, B), outcome=Outcome.RECALLED, hears={B: Hears.RINGBACK_OR_MUSIC},
-        leaves_then=(C,), failsafe=Trigger.ANSWER), *LAST_RESORT, DISMISSED, CALLED_BACK,
+LEFT = row(On.TRANSFEREE_HUNG_UP, to=S.ENDING, why="The transferee left, so the calls end.")
+AFTER_ALL = row(On.HANDED_OVER, to=S.COMPLETING,
+    why="The target answered after all, and the switch has connected the others on its own.")
+CALLING_BACK = Arrangement(talk=(A, B), outcome=Outcome.RECALLED,
+    hears={B: Hears.RINGBACK_OR_MUSIC}, leaves_then=(C,), failsafe=Trigger.ANSWER)
+RECALLED = (DISMISSED, CALLED_BACK,
     row(On.ARRANGED, to=S.IDLE, why="The transferor was called back, and has the transferee."),
     row(On.TRANSFEROR_HUNG_UP, given.transferor_busy, given.fallback_wanted, to=S.FALLBACK,
         do=do.fall_back, why="The transferor is busy. The fallback target is called."),
@@ -94,15 +92,16 @@ RECALL = phase(S.RECALL,
     row(On.TRANSFEROR_HUNG_UP, On.UNARRANGEABLE, to=S.ENDING,
         why="The transferor can't be had, either: the call ends."),
 )
-RECALL_PAUSE = phase(S.RECALL_PAUSE,
-    Arrangement(hears={B: Hears.RINGBACK_OR_MUSIC}, leaves=(A, C), pause=recall_delay_s),
-    *LAST_RESORT, DISMISSED, CALLED_BACK,
-    row(On.LIMIT_PASSED, given.redial_wanted, to=S.PARTIAL, do=do.redial,
-        why="The target is called once more."),
+RECALL = phase(S.RECALL, CALLING_BACK, LEFT, AFTER_ALL, *RECALLED)
+PAUSE = Arrangement(hears={B: Hears.RINGBACK_OR_MUSIC}, leaves=(A, C), pause=recall_delay_s)
+PAUSED = (DISMISSED, CALLED_BACK,
     row(On.LIMIT_PASSED, to=S.RECALL, do=do.recall,
         why="The transferor is called back once more."),
     ignore(On.TRANSFEROR_HUNG_UP, On.ARRANGED, why="The pause goes on."),
 )
+RECALL_PAUSE = phase(S.RECALL_PAUSE, PAUSE, LEFT, AFTER_ALL,
+    row(On.LIMIT_PASSED, given.redial_wanted, to=S.PARTIAL, do=do.redial,
+        why="The target is called once more."), *PAUSED)
 FALLBACK = phase(S.FALLBACK,
     Arrangement(talk=(B, C), outcome=Outcome.FELL_BACK, hears={B: Hears.RINGBACK_OR_MUSIC},
         leaves_then=(A,), failsafe=Trigger.ANSWER), CALLED_BACK,

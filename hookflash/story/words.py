@@ -284,6 +284,7 @@ _WISHES = {
     e.Kind.BLIND: " asks to send {other} to {target} at once",
     e.Kind.HOLD: " asks to hold {other}",
     e.Kind.MOVE: " moves the call to {target}",
+    e.Kind.PARK: " parks {other}",
     e.Kind.HANDOVER: " is to be given to {target}",
 }
 _CAUSES = {
@@ -390,6 +391,9 @@ _EVENTS: Mapping[type, Callable[[Narrator, Any], _EventInWords]] = {
     e.DeclineRequested: lambda _s, it: _EventInWords("the target", " declines" + _by(it)),
     e.ThreeWayRequested: lambda s, it: _change_of_mind(
         s, it, " wants {other} in the conversation with the target, or alone again"
+    ),
+    e.PickUpRequested: lambda s, it: _EventInWords(
+        s.who(it.leg), f" picks up the call in slot {plain(it.slot)}{_by(it)}"
     ),
     e.HangUpRequested: lambda s, it: _EventInWords(s.who(it.leg), " asks to hang up" + _by(it)),
     e.CommandFailed: _failure,

@@ -236,7 +236,7 @@ def test_the_schema_is_one_and_describes_all_that_it_allows() -> None:
         ({"numbers": {1: {"module": "hold"}}}, '$.numbers."1"', "not a text", "quotes"),
         ({"numbers": {"1": {}}}, '$.numbers."1"', 'no "module"', "transfer, resume, hangup, hold"),
         ({"numbers": {"1": 7}}, '$.numbers."1"', "7 is not an object", "module"),
-        ({"numbers": {"1": {"module": "park"}}}, '$.numbers."1".module', '"park"', "transfer"),
+        ({"numbers": {"1": {"module": "barge"}}}, '$.numbers."1".module', '"barge"', "transfer"),
         (
             {"numbers": {"1": {"module": "resume", "data": {"moh": "x"}}}},
             '$.numbers."1".data.moh',

@@ -107,6 +107,7 @@ class EmulatedRig(LineRig):
                 "uuid_transfer", line.who, "5000 XML default"
             ),
             script.IS_PARKED: lambda line: self._by_another_program("uuid_park", line.who),
+            script.CALLS_SLOT: self._call_slot,
             script.LOSES_EVENT: self._lose,
         }
 
@@ -144,6 +145,13 @@ class EmulatedRig(LineRig):
 
     async def refuse(self, who: str) -> None:
         self._phones.refuse(who)
+
+    async def _call_slot(self, line: ScriptLine) -> None:
+        party = next(one for one in self.scenario.parties if one.name == line.who)
+        leg = self.world.call_slot(
+            party.address, line.slot, account=party.account, owner_id=party.owner_id
+        )
+        self.roster.seat((line.who,), (leg,))
 
     async def _by_another_program(self, command: str, who: str, how: str = "") -> None:
         """Have another program give an order."""

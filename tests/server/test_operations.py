@@ -14,11 +14,14 @@ from lab import SWITCH, Lab, Program, open_lab
 from talk import open_line, open_net
 from trio.testing import MockClock
 
+from hookflash.backends.simulator.switch import ToSound
 from hookflash.client import Client, connect
 from hookflash.server.http.reading import KEY_HEADER, fields_in
 from hookflash.server.operations import OPERATION_OF, OPERATIONS, Operation, Route
 from hookflash.server.websocket.asyncapi import asyncapi_document
+from hookflash.sounds import parse_sound
 
+MENU: Final = ToSound(parse_sound("tone:350/500,0/500"))
 CODES: Final = {"numbers": {"9": {"module": "hangup"}}}
 
 FIELDS: Final[dict[str, dict[str, Any]]] = {
@@ -26,6 +29,8 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
     "get_call": {"call_id": "CALL", "switch": SWITCH},
     "transfer": {"call_id": "CALL", "target": "2600", "timeout": 20.0, "moh": "music:jazz"},
     "hold": {"call_id": "CALL", "moh": "music:jazz", "switch": SWITCH},
+    "park": {"call_id": "CALL", "slot": "703", "parking_limit": 60.0, "switch": SWITCH},
+    "pick_up": {"call_id": "ALONE", "slot": "701", "switch": SWITCH},
     "hang_up": {"call_id": "CALL", "switch": SWITCH},
     "take_back": {},
     "complete": {},
@@ -76,7 +81,16 @@ async def prepare(lab: Lab, operation: Operation, by: str) -> Prepared:
         asked_for = await lab.acme.act(call, "transfer", target="2600", target_accepts=True)
         transfer = str(asked_for.json()["data"]["transfer_id"])
         await lab.acme.until(transfer, "accepting")
-    found = {"CALL": call, "TRANSFER": transfer}
+    alone = ""
+    if operation.name == "pick_up":
+        parked = await lab.acme.act(call, "park")
+        assert parked.json()["data"]["slot"] == "701"
+        await lab.acme.until(str(parked.json()["data"]["transfer_id"]), "parked")
+        alone, _ = await lab.call("1003", "1004")
+        lab.backend.world.move(alone, MENU)
+        lab.backend.nudge()
+        await trio.sleep(1)
+    found = {"CALL": call, "TRANSFER": transfer, "ALONE": alone}
     if operation.name in CONTROLS:
         asked[by] = found["CALL" if by == "call_id" else "TRANSFER"]
     fields = {key: found.get(value, value) if isinstance(value, str) else value

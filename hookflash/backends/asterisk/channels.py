@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from hookflash.backends.asterisk import primitives as p
 from hookflash.backends.asterisk.ari_messages import AriBridge, AriChannel
-from hookflash.backends.asterisk.inbound import AsteriskReading, is_leg, local_half
+from hookflash.backends.asterisk.inbound import AsteriskReading, is_leg, local_half, pick_up_of
 from hookflash.backends.asterisk.procedures import role_on
 from hookflash.events import Direction, LegId, LegSnapshot
 from hookflash.sounds import Conversation, HeardSound, heard_sound
@@ -133,6 +133,7 @@ def _snapshot(
         withheld=created.withheld,
         other_half=other_half,
         called_for=called_for,
+        pick_up=pick_up_of(channel) if parked else "",
     )
 
 

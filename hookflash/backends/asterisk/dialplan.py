@@ -74,12 +74,13 @@ _DIALPLAN: Final = """\
 [CONTEXT]
 ; A leg alone, held by hookflash. A leg with a failsafe waits only for a moment.
 ; A leg that hookflash has called has its own number from now on, and not its caller's.
+; Your dialplan sends a phone here that is to have the call in a slot: HOOKFLASH_PICK_UP=${EXTEN}.
 exten => park,1,GotoIf($["${HOOKFLASH_NUMBER}" = ""]?known)
  same => n,Set(CALLERID(num)=${HOOKFLASH_NUMBER})
  same => n,Set(CALLERID(name)=)
  same => n,Set(CALLERID(pres)=allowed)
  same => n,Set(HOOKFLASH_NUMBER=)
- same => n(known),Set(HOOKFLASH_WHY=)
+ same => n(known),Set(HOOKFLASH_WHY=${IF($["${HOOKFLASH_PICK_UP}" != ""]?pick-up-${HOOKFLASH_PICK_UP}:)})
 ; The leg's own time limit stays in effect. HOOKFLASH_UNTIL is the time at which it ends; 0: no limit.
  same => n(own),ExecIf($["${HOOKFLASH_UNTIL}" = ""]?Set(HOOKFLASH_UNTIL=${IF($[${TIMEOUT(absolute)} > 0]?$[${EPOCH} + ${TIMEOUT(absolute)}]:0)}))
  same => n(stay),Set(HOOKFLASH_SOUND=)

@@ -367,7 +367,7 @@ class AsteriskInbound:
         yield from self._report(channel, leg)
         if channel.state == "Up":
             yield from self._up(channel.id, leg)
-        yield e.LegParked(leg=channel.id)
+        yield e.LegParked(leg=channel.id, pick_up=pick_up_of(channel))
 
     def _pressed(self, event: AriMessage) -> Iterator[e.CallEvent]:
         channel = event.channel
@@ -554,3 +554,12 @@ def _repeated(bursts: str) -> HeardSound:
         if not left and parts == parts[:length] * times:
             return heard_sound(f"tone:{','.join(parts[:length])}*{times}")
     return heard_sound(f"tone:{bursts}")  # pragma: no cover - the whole is a repetition of itself
+
+
+_PICK_UP: Final = re.compile(r".*,pick-up-([0-9]{1,8})")
+
+
+def pick_up_of(channel: AriChannel) -> str:
+    """The slot whose parked call a leg in our application is to have; empty: none."""
+    found = _PICK_UP.fullmatch(channel.dialplan.app_data)
+    return found[1] if found else ""

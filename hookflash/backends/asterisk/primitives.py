@@ -294,6 +294,8 @@ SOUND: Final = "HOOKFLASH_SOUND"
 """The id of the playback, a blank, and the sound, so that the next controller can stop it."""
 LIMIT_S: Final = "HOOKFLASH_LIMIT_S"
 WHY: Final = "HOOKFLASH_WHY"
+PICK_UP: Final = "HOOKFLASH_PICK_UP"
+"""The slot whose parked call a leg is to have, as the operator's dialplan asks."""
 TIMEOUT: Final = "TIMEOUT(absolute)"
 BACK: Final = "HOOKFLASH_BACK"
 """Where the leg goes back: `context,exten,priority`."""
@@ -373,6 +375,7 @@ OURS: Final = (
     LIMIT_S,
     UNTIL,
     WHY,
+    PICK_UP,
     SHOWN,
     SHOWN_BY,
     NUMBER,

@@ -242,9 +242,10 @@ class AsteriskProcedures:
         wait_s = command.return_after_s
         variables = {
             p.TRANSFER: transfer,
-            p.ROLE: "transferee" if transfer else "",
+            p.ROLE: checked(ALLOWED_WORD, command.role, "the role") if transfer else "",
             p.KIND: checked(ALLOWED_WORD, command.kind, "the kind"),
             p.BEGAN: self._party_of(leg).direction or "",
+            p.PICK_UP: "",
             **_AT_EASE,
             # when it has passed, the leg goes back on its own
             p.LIMIT_S: str(_seconds(self._park_limit_s if wait_s is None else wait_s)),

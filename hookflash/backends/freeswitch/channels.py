@@ -30,6 +30,7 @@ from typing import Any, Final
 import attrs
 
 from hookflash.backends.freeswitch.inbound import MAY_TRANSFER_VARIABLE, is_outside, may_transfer
+from hookflash.backends.freeswitch.primitives import PICK_UP
 from hookflash.backends.freeswitch.procedures import role_on
 from hookflash.backends.freeswitch.sounds import sound_at
 from hookflash.events import Direction, LegId, LegSnapshot
@@ -84,7 +85,8 @@ class Reading:
         number = "Caller-Caller-ID-Number" if inbound else _called_by(said)
         role = role_on(leg, said.get("variable_hookflash_role", ""))
         answered = said.get("Answer-State") == "answered"
-        parked = _is_parked(said)
+        pick_up = said.get(f"variable_{PICK_UP}", "")
+        parked = _is_parked(said) or (bool(pick_up) and _is_in_dialplans_park(said))
         return LegSnapshot(
             leg=leg,
             number=said.get(number, ""),
@@ -112,6 +114,7 @@ class Reading:
             withheld=inbound and said.get("Caller-Privacy-Hide-Number") == "true",
             other_half=said.get("variable_other_loopback_leg_uuid", ""),
             called_for=said.get("variable_originating_leg_uuid", ""),
+            pick_up=pick_up if parked else "",
         )
 
 
@@ -147,6 +150,10 @@ def _is_parked(said: Mapping[str, str]) -> bool:
     if application == "playback" and said.get("variable_bridge_to"):
         return False  # the sound plays in a dialplan's bridge
     return application in _IN_THE_PARK and _executes_ours(said)
+
+
+def _is_in_dialplans_park(said: Mapping[str, str]) -> bool:
+    return _state(said) == _EXECUTES and said.get("variable_current_application") == "park"
 
 
 def _executes_ours(said: Mapping[str, str]) -> bool:

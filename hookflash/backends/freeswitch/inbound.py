@@ -42,7 +42,7 @@ import msgspec
 
 from hookflash import events as e
 from hookflash.backends.freeswitch.names import is_usable
-from hookflash.backends.freeswitch.primitives import PART
+from hookflash.backends.freeswitch.primitives import PART, PICK_UP
 from hookflash.backends.freeswitch.procedures import (
     DEFAULT_ACCOUNT_VARIABLE,
     DEFAULT_OWNER_VARIABLE,
@@ -93,7 +93,7 @@ _NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "CHANNEL_PROGRESS_MEDIA": ("leg",),
     "CHANNEL_ANSWER": ("leg",),
     "CHANNEL_CALLSTATE": ("leg", "answer_state"),
-    "CHANNEL_PARK": ("leg", "answer_state", "direction"),
+    "CHANNEL_PARK": ("leg", "answer_state", "direction", "pick_up"),
     "CHANNEL_BRIDGE": ("first", "second"),
     "CHANNEL_UNBRIDGE": ("first", "second"),
     "PLAYBACK_START": ("leg", "sound"),
@@ -141,6 +141,7 @@ class _EventHeaders(msgspec.Struct, frozen=True, gc=False):
     sound: str = msgspec.field(default="", name="Playback-File-Path")
     bug: str = msgspec.field(default="", name="Media-Bug-Function")
     part: object = msgspec.field(default="", name=f"variable_{PART}")
+    pick_up: object = msgspec.field(default="", name=f"variable_{PICK_UP}")
     digit: str = msgspec.field(default="", name="DTMF-Digit")
     serial: str = msgspec.field(default="", name="Event-Sequence")
     cause: str = msgspec.field(default="", name="Hangup-Cause")
@@ -355,7 +356,7 @@ class Inbound:
         return self._answered(event) if waited and event.answer_state == "answered" else _NOTHING
 
     def _parked(self, event: _EventHeaders) -> tuple[e.CallEvent, ...]:
-        news = self._news(e.LegParked(leg=event.leg))
+        news = self._news(e.LegParked(leg=event.leg, pick_up=_text(event.pick_up)))
         rings = event.answer_state in ("ringing", "early")
         if news and rings and event.direction == "outbound":
             self._remember(event.leg, _LegStage.WAITING)

@@ -264,6 +264,8 @@ CHANGED: Final = (
 
 ORIGIN: Final = "hookflash_origin"
 """The variable that says where a leg was before it was parked."""
+PICK_UP: Final = "hookflash_pick_up"
+"""The variable by which the dialplan asks for a parked call: the slot's number."""
 PART: Final = "hookflash_part"
 """The variable of a leg that names the one that takes part in its conversation: the switch reports
 the beginning and the end of that on the leg itself, without the other."""
@@ -274,6 +276,7 @@ OURS: Final = (
     "hookflash_kind",
     ORIGIN,
     PART,
+    PICK_UP,
     "hookflash_role",
     "hookflash_transfer",
 )

@@ -297,7 +297,8 @@ class Procedures:
             "playback_terminators": "none",
             "hangup_after_bridge": "false",
             **self._limits,
-            **_marks(command.transfer, "transferee", command.kind),
+            p.PICK_UP: "",
+            **_marks(command.transfer, command.role, command.kind),
             **(_SILENT if command.undisclosed else {}),
         }
         # the scheduled return is cancelled when a target answers, by the target's leg (`Dial`)

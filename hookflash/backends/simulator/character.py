@@ -117,6 +117,10 @@ class SimulatedPbx(Telephones, Protocol):
         """Take a call and pass it on. Return the caller's leg and the callee's."""
         ...
 
+    def call_slot(self, caller: str, slot: str, *, account: str = "", owner_id: str = "") -> LegId:
+        """Take a call for the number of a slot. Return the caller's leg."""
+        ...
+
     def press(self, leg: LegId, digit: str) -> None:
         """Let a party press a key."""
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from hookflash.backends.freeswitch.primitives import CHANGED, OURS
+from hookflash.backends.freeswitch.primitives import CHANGED, OURS, PICK_UP
 from hookflash.backends.freeswitch.procedures import Dialling, role_on
 from hookflash.backends.simulator.channel import (
     ChannelPlace,
@@ -34,7 +34,7 @@ class FreeSwitchPbx:
         self.ring, self.answer = switch.ring, switch.answer
         self.refuse, self.hang_up, self.press = switch.refuse, switch.hang_up, switch.press
         self.phone_of, self.shown = switch.phone_of, switch.shown
-        self.create_call = switch.create_call
+        self.create_call, self.call_slot = switch.create_call, switch.call_slot
 
     @property
     def name_leg(self) -> Callable[[], LegId]:
@@ -85,6 +85,7 @@ class FreeSwitchPbx:
             kind=channel.variables.get("hookflash_kind", ""),
             other_half=other_half,
             called_for=channel.called_for,
+            pick_up=channel.variables.get(PICK_UP, "") if stands and held else "",
         )
 
     def legs(self) -> Iterable[LegId]:

@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import partial
 
+from hookflash.backends.freeswitch.primitives import PICK_UP
 from hookflash.backends.simulator import odds
 from hookflash.backends.simulator.channel import (
     ChannelPlace,
@@ -342,7 +343,7 @@ class Parking(Partings, ABC):
         channel.overdue = False
         channel.in_cs_park = by_itself
         channel.parkings += 1
-        self._report(LegParked(leg=channel.id))
+        self._report(LegParked(leg=channel.id, pick_up=channel.variables.get(PICK_UP, "")))
         self._hear(channel)
         self._look_for_sounds(channel)
         keys, channel.unread = channel.unread, []

@@ -28,6 +28,7 @@ from functools import partial
 from typing import Final
 
 from hookflash import events as e
+from hookflash.backends.freeswitch.primitives import PICK_UP
 from hookflash.backends.simulator import odds
 from hookflash.backends.simulator.bridges import Bridges
 from hookflash.backends.simulator.channel import (
@@ -165,6 +166,23 @@ class Switch(Bridges):
             second = self._call_for(first, callee, theirs)
             self._call_phone(second)
         return first.id, second.id
+
+    def call_slot(
+        self, caller: str, slot: str, *, account: str = "", owner_id: str = ""
+    ) -> e.LegId:
+        """Take a call for the number of a slot: the dialplan answers it, and parks it for that.
+
+        Returns:
+            The caller's leg.
+        """
+        own = {"hookflash_owner": owner_id} if owner_id else {}
+        variables = {**own, PICK_UP: slot, "park_timeout": "10"}
+        leg = self._create(self.name_leg(), caller, e.Direction.INBOUND, account, variables)
+        leg.destination = slot
+        leg.answered = True
+        self._report(e.LegAnswered(leg=leg.id))
+        self._park(leg)
+        return leg.id
 
     def _name(self) -> e.LegId:
         self._legs_named += 1

@@ -390,6 +390,25 @@ class World:
         self._has_leg(self.parties[caller], first)
         return first, second
 
+    def call_slot(self, caller: str, slot: str, *, account: str = "", owner_id: str = "") -> LegId:
+        """Let a party call the number of a slot, to have the call that is parked there.
+
+        Args:
+            caller: the party's number.
+            slot: the slot.
+            account: the account of the party's leg.
+            owner_id: the user or device that the leg belongs to.
+
+        Returns:
+            The party's leg.
+        """
+        if caller not in self.parties:
+            self.add_phone(caller)
+        self._person(f"{self.parties[caller].name} calls {slot}")
+        leg = self.pbx.call_slot(caller, slot, account=account, owner_id=owner_id)
+        self._has_leg(self.parties[caller], leg)
+        return leg
+
     def party_on(self, leg: LegId) -> Person | None:
         """Return the party of a leg, current or past; for a loopback half, of the phone's leg."""
         return self._parties_by_leg.get(self.pbx.phone_of(leg))

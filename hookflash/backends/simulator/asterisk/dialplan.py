@@ -19,7 +19,7 @@ from hookflash.backends.asterisk.dialplan import (
     DEFAULT_CONTEXT,
     dialplan,
 )
-from hookflash.backends.asterisk.primitives import EXTENSION, NOW, PARTNER, TIMEOUT
+from hookflash.backends.asterisk.primitives import EXTENSION, NOW, PARTNER, PICK_UP, TIMEOUT
 from hookflash.backends.simulator.asterisk.bridges import CLEARING, TO_GO_ON_S, AsteriskBridges
 from hookflash.backends.simulator.asterisk.channel import App, AsteriskChannel
 from hookflash.backends.simulator.asterisk.expressions import chosen, expand
@@ -182,7 +182,8 @@ class Dialplan(AsteriskBridges, ABC):
             return False
         channel.app = App.STASIS
         self.on_parked(channel.id, ",".join(arguments[2:]))
-        self._report(LegParked(leg=channel.id))
+        slot = channel.variables.get(PICK_UP, "")
+        self._report(LegParked(leg=channel.id, pick_up=slot))
         self._hear(channel)
         return True
 

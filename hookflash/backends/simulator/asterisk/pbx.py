@@ -38,6 +38,7 @@ class AsteriskPbx:
         self.refuse, self.hang_up, self.press = switch.refuse, switch.hang_up, switch.press
         self.phone_of, self.shown = switch.phone_of, switch.shown
         self.create_call, self.move = switch.create_call, switch.transfer
+        self.call_slot = switch.call_slot
 
     @property
     def name_leg(self) -> Callable[[], LegId]:

@@ -6,6 +6,7 @@ from hookflash.backends.asterisk.dialplan import DEFAULT_CONTEXT
 from hookflash.backends.asterisk.primitives import (
     DEFAULT_OWNER_VARIABLE,
     KIND,
+    PICK_UP,
     ROLE,
     SOUND,
     TRANSFER,
@@ -57,4 +58,5 @@ def snapshot(channel: AsteriskChannel, *, outside: bool) -> LegSnapshot:
         kind=channel.variables.get(KIND, ""),
         other_half=channel.half.id if is_far and channel.half is not None else "",
         called_for=channel.called_for,
+        pick_up=channel.variables.get(PICK_UP, "") if parked else "",
     )

@@ -27,6 +27,8 @@ from hookflash.backends.asterisk.dialplan import DEFAULT_CONTEXT
 from hookflash.backends.asterisk.primitives import (
     DEFAULT_ACCOUNT_VARIABLE,
     DEFAULT_OWNER_VARIABLE,
+    LIMIT_S,
+    PICK_UP,
     SHOW_BY,
     OriginateChannel,
 )
@@ -156,6 +158,30 @@ class SimulatedAsterisk(Dialplan):
         else:
             second = self._call_for(first, callee, theirs, caller)
         return first.id, second.id
+
+    def call_slot(
+        self, caller: str, slot: str, *, account: str = "", owner_id: str = ""
+    ) -> e.LegId:
+        """Take a call for the number of a slot: the operator's dialplan sends it to the park.
+
+        Returns:
+            The caller's leg.
+        """
+        own = {DEFAULT_OWNER_VARIABLE: owner_id} if owner_id else {}
+        variables = {**own, PICK_UP: slot, LIMIT_S: "10"}
+        channel = self._create(
+            self.name_leg(),
+            f"PJSIP/{caller.partition('@')[0]}",
+            caller,
+            e.Direction.INBOUND,
+            account=account,
+            exten=slot,
+            variables=variables,
+        )
+        self._tell(channel)
+        self._up(channel)
+        self._send(channel, DialplanPlace(DEFAULT_CONTEXT, "park"))
+        return channel.id
 
     def _create(
         self,
