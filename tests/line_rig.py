@@ -93,6 +93,8 @@ class Controller:
 class LineRig(ABC):
     """One scenario on a switch, and what programs ask of the controller."""
 
+    never_s: ClassVar[float] = NEVER_S
+    """So long it plays at most."""
     lacks: ClassVar[Mapping[Verb | Feature, str]]
     """What can't be played here, and why."""
 
@@ -203,7 +205,7 @@ class LineRig(ABC):
     async def play(self) -> None:
         """Play the script, until the last transfer of this scenario is over."""
         self.player.begin()
-        with trio.move_on_after(NEVER_S):
+        with trio.move_on_after(self.never_s):
             while not self.player.is_done:
                 await trio.sleep(0.1)
         await trio.sleep(LAST_KEYS_S)

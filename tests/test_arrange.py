@@ -47,9 +47,9 @@ def reached(kind: e.Kind) -> tuple[Transfer, ...]:
         if not step.after.over:
             found.setdefault(step.after)
 
-    explore(rules_of(kind), asked_for(kind, TWICE), max_records=1_500, check=note)
+    explore(rules_of(kind), asked_for(kind, TWICE), max_records=700, check=note)
     for start in found_on_the_switch(kind, TWICE):
-        explore(rules_of(kind), start, max_records=20, check=note)
+        explore(rules_of(kind), start, max_records=8, check=note)
     return tuple(found)
 
 
@@ -165,7 +165,8 @@ def refuses(record: Transfer, order: c.Command) -> Iterator[e.Event]:
 def test_on_a_switch_that_does_nothing_it_ends_all_the_same(kind: e.Kind, answer: Answer) -> None:
     for record in reached(kind):
         end = run(kind, record, answer)
-        assert end.outcome is not None or waits_for_people(end), record
+        proven = end.waits_for is Wait.GONE  # a hang-up is repeated until it is seen
+        assert end.outcome is not None or waits_for_people(end) or proven, record
 
 
 def test_the_last_attempt_is_the_last() -> None:

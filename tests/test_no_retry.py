@@ -25,6 +25,7 @@ PEOPLES_LIMITS = frozenset(
     {
         State.CONSULTING,
         State.HELD,
+        State.PARKED,
         State.ASKING,
         State.ACCEPTING,
         State.FAILURE_HEARD,

@@ -1,4 +1,4 @@
-"""Every scenario that ships, in every order of its race, under several seeds and hardships."""
+"""Every scenario that ships, in every order of its race, as it expects and under a hardship."""
 
 from __future__ import annotations
 
@@ -38,13 +38,12 @@ from hookflash.specs.catalog import SPEC_FOR
 FOLDER = Path(__file__).resolve().parent.parent / "hookflash" / "specs" / "scenarios"
 FILES = sorted(FOLDER.glob("*.toml"))
 SCENARIOS = {file.stem: load_scenario(file) for file in FILES}
-SEED = 1
 
 
-def hard_seeds(name: str, character: Character) -> tuple[int, ...]:
-    """Two hardships for each scenario, and others for the next one: `make proof` takes all."""
-    turn = 2 * FILES.index(FOLDER / f"{name}.toml") + [*Character].index(character)
-    return tuple(1 + (turn + one) % len(HARDSHIPS) for one in range(2))
+def hard_seed(name: str, character: Character) -> int:
+    """One hardship for each scenario, and another for the next one: `make proof` takes all."""
+    turn = FILES.index(FOLDER / f"{name}.toml") + 3 * [*Character].index(character)
+    return 1 + turn % len(HARDSHIPS)
 
 
 GROUPS = {
@@ -61,28 +60,19 @@ CASES = [
 in_each_character = pytest.mark.parametrize(("name", "character"), CASES)
 
 
-@in_each_character
-def test_it_comes_to_what_it_expects(name: str, character: Character) -> None:
-    scenario = SCENARIOS[name]
-    for order in scenario.orders():
-        run = run_scenario(order, character=character)
-        assert failures(run) == (), order.name
-
-
 @cache
-def many_runs(name: str, character: Character, *, hard: bool) -> tuple[Tally, Rows]:
-    """Many runs of one scenario, once for all the tests that ask for them in this process."""
-    rows = Rows()
-    seeds = hard_seeds(name, character) if hard else (SEED,)
+def runs_of(name: str, character: Character, *, hard: bool) -> tuple[Tally, Rows]:
+    """The runs of one scenario, once for all the tests that ask for them in this process."""
+    rows, scenario = Rows(), SCENARIOS[name]
+    seed = hard_seed(name, character) if hard else scenario.seed
     hardships = HARDSHIPS if hard else NO_HARDSHIPS
-    tally = run_many([SCENARIOS[name]], seeds, hardships=hardships, rows=rows, character=character)
+    tally = run_many([scenario], [seed], hardships=hardships, rows=rows, character=character)
     return tally, rows
 
 
-@pytest.mark.exhaustive
 @in_each_character
-def test_under_other_seeds_the_promises_are_kept(name: str, character: Character) -> None:
-    tally, _ = many_runs(name, character, hard=False)
+def test_it_comes_to_what_it_expects(name: str, character: Character) -> None:
+    tally, _ = runs_of(name, character, hard=False)
     assert tally.findings.kinds() == []
     assert tally.runs == len([*SCENARIOS[name].orders()])
 
@@ -92,7 +82,7 @@ def test_under_other_seeds_the_promises_are_kept(name: str, character: Character
 def test_whatever_goes_wrong_on_the_way_the_promises_are_kept(
     name: str, character: Character
 ) -> None:
-    tally, _ = many_runs(name, character, hard=True)
+    tally, _ = runs_of(name, character, hard=True)
     assert tally.findings.kinds() == []
 
 
@@ -150,7 +140,7 @@ def rows_seen() -> Rows:
     for name, scenario in SCENARIOS.items():
         if scenario.is_for(Character.FREESWITCH):
             for hard in (False, True):
-                seen.add(many_runs(name, Character.FREESWITCH, hard=hard)[1])
+                seen.add(runs_of(name, Character.FREESWITCH, hard=hard)[1])
     return seen
 
 
@@ -170,7 +160,7 @@ def test_rows_and_rows_after_rows(record_property: Callable[[str, object], None]
     for kind in Kind:
         keys = {row.key for row in SPEC_FOR[kind].rows}
         assert set(seen.rows[kind]) <= keys
-        assert len(seen.rows[kind]) >= len(keys) // 3, f"{kind.value}: too few rows are run through"
+        assert len(seen.rows[kind]) >= len(keys) // 6, f"{kind.value}: too few rows are run through"
         rows, pairs = len(seen.rows[kind]), len(seen.pairs[kind])
         record_property(f"{kind.value} in runs", f"{rows} rows, {pairs} pairs")
 

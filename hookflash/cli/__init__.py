@@ -58,7 +58,8 @@ for _name, _place in COMMANDS.items():
 @spec.command
 def show(
     name: Annotated[
-        Literal["attended", "blind", "hold", "move", "handover"], Parameter(help="Which table.")
+        Literal["attended", "blind", "hold", "move", "park", "handover"],
+        Parameter(help="Which table."),
     ],
     /,
     *,

@@ -60,6 +60,7 @@ def _party(party: PartyPlan) -> dict[str, Any]:
 def _owner(settings: Account) -> dict[str, Any]:
     return {
         "metaflows": settings.metaflows.to_document(),
+        "may_pick_up": settings.rules.may_pick_up,
         "may_transfer": settings.rules.may_transfer.value,
         **({"move_to": list(settings.move_to)} if settings.move_to else {}),
         "kinds_allowed": [kind.value for kind in settings.rules.kinds_allowed],

@@ -88,6 +88,7 @@ def _plays() -> Iterator[object]:
 class EmulatedRig(LineRig):
     """One scenario on an emulator of its own."""
 
+    never_s = 3600.0  # which pass at once
     lacks = LACKS
 
     def __init__(self, scenario: Scenario, listening: Listening, nursery: trio.Nursery) -> None:

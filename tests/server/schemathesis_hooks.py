@@ -28,6 +28,9 @@ def _ids(what: str, key: str) -> list[str]:
 def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> None:
     if case.meta is None or case.meta.generation.mode is not GenerationMode.POSITIVE:
         return
+    data = case.body.get("data") if isinstance(case.body, dict) else None
+    if isinstance(data, dict) and data.get("action") == "transfer" and next(_TURNS) % 2:
+        case.body = {"data": {"action": "transfer", "target": "2600"}}  # one that may begin
     for name, what, key in (
         ("call_id", "channels", "call_id"),
         ("transfer_id", "transfers", "id"),

@@ -207,6 +207,8 @@ async def test_a_read_only_key_looks_and_changes_nothing(
         data = {"action": route.action} if route.action else {} if route.body else None
         if operation.name == "transfer":
             data = {"action": "transfer", "target": "2600"}
+        if operation.name == "pick_up":
+            data = {"action": "pick_up", "slot": "701"}
         if operation.name == "give_number":
             data = {"action": "number", "target": "2600"}
         answered = await watcher.ask(route.method, path, data)
