@@ -6,6 +6,8 @@ well, a second late. Only the limits of people pass here, and the tone at a tran
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 from test_scenarios import FILES
 
@@ -37,6 +39,14 @@ PEOPLES_LIMITS = frozenset(
     }
 )
 """Nobody is held for ever, and whoever is left alone hears the tone for a while."""
+
+
+ASKED_FOR: Mapping[str, frozenset[State]] = {
+    # the failsafe of a recall that was answered just then may be connecting the caller: who asks
+    # the switch after a moment does not join two who are on their way elsewhere
+    "race-park-recall-answered": frozenset({State.COMPLETING}),
+}
+"""Races in which a deadline is the only way to know."""
 
 
 def is_kind(scenario: Scenario) -> bool:
@@ -72,4 +82,5 @@ def test_no_back_off_timer_fires(scenario: Scenario, character: Character) -> No
             and isinstance(record.event, TimerFired)
             and any(isinstance(command, Look) for command in record.commands)
         ]
-        assert {record.before for record in asked} <= PEOPLES_LIMITS, order.name
+        allowed = PEOPLES_LIMITS | ASKED_FOR.get(scenario.name, frozenset())
+        assert {record.before for record in asked} <= allowed, order.name
