@@ -39,7 +39,7 @@ async def answers(seeds: range | list[int]) -> list[Answered]:
 @pytest.mark.usefixtures("needs_an_asterisk")
 async def test_the_simulated_asterisk_can_do_whatever_the_real_one_does() -> None:
     answered = await answers(range(FIRST_SEED, FIRST_SEED + PROGRAMS))
-    assert len(answered) >= PROGRAMS - AT_ONCE
+    assert len(answered) >= PROGRAMS * 2 // 3
     differing = [one for one in answered if not one.draws()]
     for _ in range(AGAIN):
         if differing:
