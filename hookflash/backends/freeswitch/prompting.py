@@ -16,7 +16,7 @@ from hookflash.backends.freeswitch.connection import EventSocketConnection
 from hookflash.backends.freeswitch.hearing import EventReader
 
 NUDGED_EVERY_S: Final = 0.002
-"""How often (measured: 1 % of a core of each of the two, and nothing while nobody rings)."""
+"""How often, on one connection, however many phones ring; never while none does."""
 
 
 async def ask_for_events(connection: EventSocketConnection, reader: EventReader) -> None:
