@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -31,6 +31,7 @@ from hookflash.backends.simulator.people import (
     NeverAnswers,
     Refuses,
 )
+from hookflash.commands import HangUp
 from hookflash.engine.legs import Account
 from hookflash.engine.record import Record
 from hookflash.errors import BackendError
@@ -147,6 +148,12 @@ class LiveRig(LineRig):
 
     async def hang_up(self, who: str) -> None:
         await self._at_phone(who, self._lab.hang_up)
+
+    async def clear(self) -> None:
+        """End the calls of this scenario: a hundred that go on would be heard by the next ones."""
+        for leg in self.roster.legs.values():
+            with suppress(BackendError):  # it may have ended
+                await self._lab.backend.perform(HangUp(leg=leg, cause="NORMAL_CLEARING"))
 
     async def answer(self, who: str) -> None:
         await self._at_phone(who, self._lab.answer)
@@ -347,6 +354,7 @@ async def _play_at_once(
             await rig.play()
             await trio.sleep(SETTLES_S)
             told = await rig.verdict()
+            await rig.clear()
             controller.on_record.remove(rig.record)
             nursery.cancel_scope.cancel()
         if told and rig.has_lost_keys and attempts > 1:
