@@ -517,6 +517,9 @@ class _Cut:
         await self.comes()
         if leaver is None:
             await trio.sleep(1.0)
+            with trio.fail_after(10):
+                while scene.engine.away is not None:  # a busy machine takes longer
+                    await trio.sleep(0.05)
             assert transfer.transfer is not None
             assert transfer.transfer.state is State.CONSULTING
             await transfer.complete()
