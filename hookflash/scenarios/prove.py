@@ -228,9 +228,9 @@ _FOUND_BY: Mapping[Kind, Iterable[Policy]] = {
 
 def _policies_of(kind: Kind) -> Mapping[str, Policy]:
     """The policies by which a table branches."""
-    if kind is Kind.HOLD:  # nobody is called, but for the fallback target: a search of its own
+    if kind is Kind.HOLD:  # it calls only the fallback target: a search of its own
         return {"as delivered": POLICIES["as delivered"]}
-    if kind is Kind.PARK:  # nobody is asked or briefed who picks up a call
+    if kind is Kind.PARK:  # a party that picks up is neither asked nor briefed
         return {name: POLICIES[name] for name in ("as delivered", "strict")}
     return {**POLICIES, **WITHOUT_TRANSFEROR} if kind is Kind.HANDOVER else POLICIES
 

@@ -86,7 +86,7 @@ RECALL = phase(S.RECALL, partial.CALLING_BACK, partial.LEFT, *partial.RECALLED, 
         why="Somebody picks up the parked call. The transferor is no longer called."),
     refuse(On.PICK_UP_ASKED, why="the party that parked the call has it again"))
 RECALL_PAUSE = phase(S.RECALL_PAUSE, partial.PAUSE, *partial.PAUSED, NO_TARGET, PICKED_UP,
-    ignore(On.TRANSFEREE_HUNG_UP, why="Nobody is left: that ends the transfer."))
+    ignore(On.TRANSFEREE_HUNG_UP, why="All have left: that ends the transfer."))
 ENDING = phase(S.ENDING, common.LEAVING, common.ENDED,
     refuse(On.PICK_UP_ASKED, why="the parked call is at its end"))
 
