@@ -16,6 +16,8 @@ import structlog
 from coverage import Coverage
 from hypothesis import HealthCheck, settings
 
+from hookflash.backends.freeswitch import prompting
+
 # A shell without job control starts background jobs with SIGINT ignored. Children would inherit
 # that, and a test that interrupts one would wait forever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -32,6 +34,13 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(autouse=True)
+def seldom_nudged(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In virtual time a nudge is sent seldom: an emulator sends its events at once anyway."""
+    if "autojump_clock" in request.fixturenames:
+        monkeypatch.setattr(prompting, "NUDGED_EVERY_S", 1.0)
 
 
 # Out of the box structlog has rich colour the sources of every traceback: 0.3 s of a core for each.

@@ -30,8 +30,6 @@ from hookflash.scenarios.simulation import ended_of, unfinished_of
 
 NEVER_S = 90.0
 """A happening that has not come by then never comes."""
-LIMIT_S = 2 * 3600.0
-"""How long a transfer may take, in the time of the test."""
 LAST_KEYS_S = 5.0
 """So long the last keys may still become a feature code."""
 
@@ -95,6 +93,10 @@ class LineRig(ABC):
 
     never_s: ClassVar[float] = NEVER_S
     """So long it plays at most."""
+    limit_s: ClassVar[float]
+    """So long a transfer may be in flight after that, in the time of the test."""
+    looks_every_s: ClassVar[float] = 0.1
+    """How often it looks whether that is so."""
     lacks: ClassVar[Mapping[Verb | Feature, str]]
     """What can't be played here, and why."""
 
@@ -203,15 +205,15 @@ class LineRig(ABC):
         done()
 
     async def play(self) -> None:
-        """Play the script, until the last transfer of this scenario is over."""
+        """Play the script, until the last transfer of this scenario is over, or its limit."""
         self.player.begin()
         with trio.move_on_after(self.never_s):
             while not self.player.is_done:
-                await trio.sleep(0.1)
+                await trio.sleep(self.looks_every_s)
         await trio.sleep(LAST_KEYS_S)
-        with trio.fail_after(LIMIT_S):
+        with trio.move_on_after(self.limit_s):
             while self.is_busy():
-                await trio.sleep(0.1)
+                await trio.sleep(self.looks_every_s)
 
     def is_busy(self) -> bool:
         """Whether a transfer of this scenario is in flight."""

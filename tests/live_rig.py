@@ -125,6 +125,7 @@ class LiveRig(LineRig):
     """One scenario, in a call of its own."""
 
     lacks = LACKS
+    limit_s = LONG_S  # the people of a script whose keys got lost may talk for ever
 
     def __init__(
         self, scenario: Scenario, lab: PlayableLab, controller: Controller, nursery: trio.Nursery
@@ -263,7 +264,7 @@ class LiveRig(LineRig):
             shown={},
             keys={},
             at_s=trio.current_time(),
-            broken=alone,
+            broken=(*alone, *(["a transfer is still in flight"] if self.is_busy() else [])),
         )
         run = what_came(self.scenario, 0, self.records, names, end)
         return failures(run)

@@ -8,8 +8,8 @@ answered by the row's own name, and a change of a row shows in the diff of its c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import cache, partial
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import cast
 
@@ -38,9 +38,6 @@ FOLDER = Path(__file__).parent / "cards"
 # two attempts are enough to see "again" and "no more"
 _TWICE = {"join_attempts": 2, "sound_attempts": 2, "dial_attempts": 2, "split_attempts": 2}
 FEW = attrs.evolve(Policy(), recall_attempts=0, **_TWICE)  # `make proof` searches the recall, too
-SOME = 10_000
-"""All records of the smaller tables, and those of attended transfers that are reached first:
-`make proof` searches them all."""
 _ONCE = dict.fromkeys(_TWICE, 1)
 LAST = attrs.evolve(POLICIES["to the last"], at_hold_limit=AtLimit.FALLBACK, **_ONCE)
 AGAIN = attrs.evolve(LAST, recall_redials=False, fallback_target="")
@@ -67,72 +64,86 @@ ASK_THE_TARGET = (
 STRICT = attrs.evolve(POLICIES["strict"], **_TWICE)
 
 
-def _some(kind: Kind, records: int) -> int:
-    """How many records a search may have: the other tables reach all their rows sooner."""
-    return records if kind is Kind.ATTENDED else max(60, records * 2 // 5)
+@attrs.frozen
+class _Bounds:
+    """After how many records a search stops: enough that all of them together reach every row.
+
+    `make proof` searches all records of each table.
+    """
+
+    few: int = 600
+    last: int = 600
+    asked: int = 400
+    told: int = 600
+    in_turn: int = 600
+    found: int = 60
+    found_last: int = 80
+
+
+BOUNDS = {Kind.ATTENDED: _Bounds(few=1_500, told=2_000, in_turn=1_500, found_last=200)}
+"""The other tables are smaller."""
 
 
 @cache
 def searches(kind: Kind) -> tuple[Exploration, ...]:
     """One table, searched from a request and from a restart."""
-    rules = Rulebook(SPEC_FOR[kind])
-    some = partial(_some, kind)
+    rules, most = Rulebook(SPEC_FOR[kind]), BOUNDS.get(kind, _Bounds())
     return (
+        *_with_one_target(rules, kind, most),
+        *(_with_targets(rules, kind, most) if kind not in WITHOUT_TARGET else ()),
         *(
-            explore(rules, asked_for(kind, policy), max_records=some(SOME))
-            for policy in (FEW, STRICT)
-        ),
-        *(
-            explore(rules, asked_for(kind, one), max_records=some(3_000))
-            for one in (LAST, ELSEWHERE)
-        ),
-        *(explore(rules, found, max_records=some(60)) for found in found_on_the_switch(kind, FEW)),
-        *(
-            explore(rules, found, max_records=some(records))
-            for policy, records in ((LAST, 200), (AGAIN, 60), (ELSEWHERE, 60))
-            for found in found_on_the_switch(kind, policy)
-        ),
-        explore(rules, asked_for(kind, FEW), sounds=True, max_records=some(2_000)),
-        *(
-            explore(rules, asked_for(kind, policy), max_records=some(2_000))
-            for policy in ASK_THE_TARGET
-            if kind not in WITHOUT_TARGET
-        ),
-        *(
-            explore(rules, asked_for(kind, policy), sounds=True, max_records=some(3_000))
-            for policy in (BRIEFS, TELLS)
-            if kind not in WITHOUT_TARGET
-        ),
-        *(
-            explore(rules, found, max_records=some(60))
-            for found in found_on_the_switch(kind, ACCEPTS)
-            if kind not in WITHOUT_TARGET
-        ),
-        *(
-            explore(
-                rules,
-                asked_for(kind, policy, options=two_targets(rings_all=rings_all)),
-                max_records=some(1_500),
-            )
-            for policy, rings_all in ((FEW, False), (FEW, True), (ACCEPTS, False))
-            if kind not in WITHOUT_TARGET
-        ),
-        *(
-            explore(rules, asked_for(kind, ASKED, ""), sounds=sounds, max_records=some(1_000))
+            explore(rules, asked_for(kind, ASKED, ""), sounds=sounds, max_records=most.asked)
             for sounds in (False, True)
             if kind in (Kind.ATTENDED, Kind.BLIND)
         ),
-        *(_alone(rules, some) if kind is Kind.HANDOVER else ()),
+        *(_alone(rules, most) if kind is Kind.HANDOVER else ()),
     )
 
 
-def _alone(rules: Rulebook, some: Callable[[int], int]) -> Iterator[Exploration]:
+def _with_one_target(rules: Rulebook, kind: Kind, most: _Bounds) -> Iterator[Exploration]:
+    for policy, records in (
+        (FEW, most.few),
+        (STRICT, most.few),
+        (LAST, most.last),
+        (ELSEWHERE, most.last),
+    ):
+        yield explore(rules, asked_for(kind, policy), max_records=records)
+    for policy, records in (
+        (FEW, most.found),
+        (LAST, most.found_last),
+        (AGAIN, most.found),
+        (ELSEWHERE, most.found),
+    ):
+        for found in found_on_the_switch(kind, policy):
+            yield explore(rules, found, max_records=records)
+    yield explore(rules, asked_for(kind, FEW), sounds=True, max_records=most.asked)
+
+
+def _with_targets(rules: Rulebook, kind: Kind, most: _Bounds) -> Iterator[Exploration]:
+    """Targets that are asked, briefed, or one of several."""
+    for policy in ASK_THE_TARGET:
+        records = most.told if policy in (TELLS_LAST, TELLS_ELSEWHERE) else most.asked
+        yield explore(rules, asked_for(kind, policy), max_records=records)
+    for policy in (BRIEFS, TELLS):
+        yield explore(rules, asked_for(kind, policy), sounds=True, max_records=most.told)
+    for found in found_on_the_switch(kind, ACCEPTS):
+        yield explore(rules, found, max_records=most.found)
+    for policy, rings_all, records in (
+        (FEW, False, most.in_turn),
+        (FEW, True, most.asked),
+        (ACCEPTS, False, 600),
+    ):
+        start = asked_for(kind, policy, options=two_targets(rings_all=rings_all))
+        yield explore(rules, start, max_records=records)
+
+
+def _alone(rules: Rulebook, most: _Bounds) -> Iterator[Exploration]:
     """Callers without a transferor who go nowhere back."""
     for policy in WITHOUT_TRANSFEROR.values():
         few = attrs.evolve(policy, **_TWICE)
-        yield explore(rules, asked_for(Kind.HANDOVER, few), max_records=some(3_000))
+        yield explore(rules, asked_for(Kind.HANDOVER, few), max_records=most.last)
         for found in found_on_the_switch(Kind.HANDOVER, few):
-            yield explore(rules, found, max_records=some(60))
+            yield explore(rules, found, max_records=most.found)
 
 
 def cards_of(kind: Kind) -> dict[str, Card]:

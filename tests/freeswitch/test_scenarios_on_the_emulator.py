@@ -47,6 +47,7 @@ from hookflash.scenarios.script import ScriptLine, Verb
 
 pytestmark = [pytest.mark.slow, pytest.mark.exhaustive]
 
+
 FILES = sorted((Path(__file__).parents[2] / "hookflash/specs/scenarios").glob("*.toml"))
 SCENARIOS = {file.stem: load_scenario(file) for file in FILES}
 
@@ -88,7 +89,10 @@ def _plays() -> Iterator[object]:
 class EmulatedRig(LineRig):
     """One scenario on an emulator of its own."""
 
-    never_s = 3600.0  # which pass at once
+    # hours pass at once, but each look takes its moment
+    never_s = 3600.0
+    limit_s = 2 * 3600.0
+    looks_every_s = 2.0
     lacks = LACKS
 
     def __init__(self, scenario: Scenario, listening: Listening, nursery: trio.Nursery) -> None:
@@ -212,6 +216,7 @@ async def _perform(rig: EmulatedRig) -> Run:
     await trio.sleep(CALL_UP_S)
     before = shown_to(scenario, rig.world, rig.names)
     await rig.play()
+    assert not rig.is_busy()
     await trio.sleep(AT_REST_S)
     end = ending_of(scenario, rig.world, rig.watch, before)
     return what_came(scenario, scenario.seed, rig.controller.records, rig.names, end)
