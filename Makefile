@@ -31,6 +31,9 @@ HOSTILE ?=
 # What make quick leaves out: see the markers in pyproject.toml. schemathesis costs a second to load.
 QUICK ?= -p no:schemathesis -m 'not (slow or exhaustive or asterisk or freeswitch)'
 
+# Without it each of the many processes that the tests start would compile the whole package.
+export PYTHONDONTWRITEBYTECODE :=
+
 BIN   := $(VENV)/bin
 BESIDE := PYTHONPATH=tests:tests/server:tests/fidelity
 PIP   := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -38,7 +41,7 @@ NEEDS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run quick test lint types imports unit coverage format proof soak kill hostile fidelity bench docs \
+.PHONY: help run quick test lint types imports collect unit coverage format proof soak kill hostile fidelity bench docs \
   constraints clean
 
 help: ## this list
@@ -53,7 +56,7 @@ quick: lint ## ruff and the fast tests, in under a minute, without coverage: for
 # First what waits for the network or has one core's work, two at a time; then what uses all cores.
 test: ## every check there is (CI runs this and nothing else)
 	$(MAKE) --jobs=2 $(VENV)/.installed-dev $(VENV)-bench/.installed
-	$(MAKE) --jobs=2 lint types imports
+	$(MAKE) --jobs=2 types lint imports collect
 	$(MAKE) unit
 
 lint: $(VENV)/.installed-dev ## ruff: rules and format
@@ -65,6 +68,9 @@ types: $(VENV)/.installed-dev ## pyright, strict
 
 imports: $(VENV)/.installed-dev ## the contract: imports point one way, the core does no I/O
 	$(BIN)/lint-imports --no-cache
+
+collect: $(VENV)/.installed-dev ## read all tests once, so that those who run them find them compiled
+	@$(BIN)/python -m pytest --collect-only -qq >/dev/null
 
 unit: $(VENV)/.installed-dev $(VENV)-bench/.installed ## pytest
 	HOOKFLASH_BENCH_PYTHON=$(VENV)-bench/bin/python $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(UNIT)

@@ -11,14 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import nullcontext, suppress
-from pathlib import Path
 from typing import Final, Protocol
 
 import attrs
 import trio
 from line_rig import Controller, LineRig
+from shipped import SCENARIOS
 
-import hookflash
 from hookflash.backends.base import Backend
 from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.executor import DIRECT
@@ -39,7 +38,6 @@ from hookflash.events import CallEvent, DigitPressed, LegId, LegProgressed, Legs
 from hookflash.promises.heard import HeardLog
 from hookflash.scenarios import script
 from hookflash.scenarios.check import failures
-from hookflash.scenarios.format import load_scenario
 from hookflash.scenarios.roster import Roster
 from hookflash.scenarios.run import Ending, what_came
 from hookflash.scenarios.scenario import Feature, PartyPlan, Scenario
@@ -101,8 +99,6 @@ SETTLES_S: Final = 5.0
 
 _NUMBER: Final = re.compile(r"\d{4}(?=#|$)")
 """The number at the end of what is dialled."""
-
-FILES: Final = sorted((Path(hookflash.__file__).parent / "specs" / "scenarios").glob("*.toml"))
 
 
 class PlayableLab(Protocol):
@@ -272,10 +268,9 @@ class LiveRig(LineRig):
 
 def playable(character: Character, *, direct: bool) -> list[Scenario]:
     """The scenarios that a lab can play; those about the dialplan only if targets go through it."""
-    found = [load_scenario(file) for file in FILES]
     return [
         one.on(character)
-        for one in found
+        for one in SCENARIOS.values()
         if one.is_for(character)
         and not one.why_not(LACKS)
         and one.expect.within_s <= LONG_S

@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 import pytest
+from shipped import SCENARIOS
 
 from hookflash.cli import main
 from hookflash.engine.record import Record, record_from
@@ -20,11 +21,9 @@ from hookflash.journal.claim import Claim
 from hookflash.journal.database import open_database
 from hookflash.journal.pruning_clock import Belief, store_belief
 from hookflash.journal.step import step_of
-from hookflash.scenarios.format import load_scenario
 from hookflash.scenarios.run import run_scenario
 
 ROOT = Path(__file__).resolve().parent.parent
-SCENARIOS = ROOT / "hookflash" / "specs" / "scenarios"
 NOON = 1_795_953_600.0
 """2026-11-29, 12:00 UTC."""
 
@@ -58,7 +57,7 @@ def journal_with(folder: Path, *scenarios: str) -> Path:
     file = folder / "hookflash.sqlite"
     connection = open_database(file)
     for index, name in enumerate(scenarios):
-        run = run_scenario(next(load_scenario(SCENARIOS / f"{name}.toml").orders()))
+        run = run_scenario(next(SCENARIOS[name].orders()))
         last = history.last_number(connection)
         written = [
             attrs.evolve(
@@ -179,7 +178,7 @@ def test_what_is_not_there_is_said(say: Say, journal: Path, tmp_path: Path) -> N
 def test_a_number_that_steers_a_terminal_does_not(say: Say, tmp_path: Path) -> None:
     file = tmp_path / "journal.sqlite"
     connection = open_database(file)
-    record = run_scenario(load_scenario(SCENARIOS / "complete.toml")).records[0]
+    record = run_scenario(SCENARIOS["complete"]).records[0]
     steers = attrs.evolve(record, at=NOON, switch="\x1b[31m[red]")
     history.write(connection, [step_of(steers)])
     connection.close()

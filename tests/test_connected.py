@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
+from shipped import SCENARIOS
 
 from hookflash.commands import Announce
 from hookflash.engine.switchboard import Switchboard
 from hookflash.errors import InputError
 from hookflash.events import LegAnswered, LegCreated, LegsJoined, TransferOptions, TransferRequested
 from hookflash.fsm.policy import Policy
-from hookflash.scenarios.format import load_scenario
 from hookflash.scenarios.run import run_scenario
 from hookflash.sounds import Recording, parse_sound
 
 SOUND = Recording("connected.wav")
-SCENARIOS = Path(str(files("hookflash").joinpath("specs", "scenarios")))
 
 
 def told(name: str) -> dict[str, int]:
     """How often each party was to hear it in a scenario."""
-    scenario = load_scenario(SCENARIOS / f"{name}.toml")
+    scenario = SCENARIOS[name]
     policy = attrs.evolve(scenario.account.policy, connected_sound=SOUND)
     account = attrs.evolve(scenario.account, policy=policy)
     run = run_scenario(attrs.evolve(scenario, account=account))

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pytest
-from test_scenarios import FILES
+from shipped import SCENARIOS
 
 from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.faults import Faults
 from hookflash.commands import Look
 from hookflash.events import TimerFired
 from hookflash.fsm.transfer import State
-from hookflash.scenarios.format import load_scenario
 from hookflash.scenarios.run import run_scenario
 from hookflash.scenarios.scenario import Scenario
 from hookflash.scenarios.script import CLOCK, CONTROLLER, SWITCH
@@ -59,7 +58,7 @@ def is_kind(scenario: Scenario) -> bool:
     )
 
 
-KIND = [scenario for scenario in map(load_scenario, FILES) if is_kind(scenario)]
+KIND = [scenario for scenario in SCENARIOS.values() if is_kind(scenario)]
 CASES = [
     pytest.param(scenario, character, id=f"{scenario.name}, {character}")
     for scenario in KIND

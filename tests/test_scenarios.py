@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any, cast
 
 import attrs
 import pytest
+from shipped import FILES, FOLDER, SCENARIOS
 
 from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.faults import Faults, parse_faults
@@ -18,7 +18,7 @@ from hookflash.events import Kind, LegHungUp, LegsJoined
 from hookflash.fsm.policy import Policy
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.scenarios.check import failures
-from hookflash.scenarios.format import load_scenario, parse_scenario
+from hookflash.scenarios.format import parse_scenario
 from hookflash.scenarios.prove import (
     HARDSHIPS,
     NO_HARDSHIPS,
@@ -34,10 +34,6 @@ from hookflash.scenarios.scenario import Expectation, Scenario
 from hookflash.scenarios.script import ScriptLine
 from hookflash.scenarios.write import scenario_text
 from hookflash.specs.catalog import SPEC_FOR
-
-FOLDER = Path(__file__).resolve().parent.parent / "hookflash" / "specs" / "scenarios"
-FILES = sorted(FOLDER.glob("*.toml"))
-SCENARIOS = {file.stem: load_scenario(file) for file in FILES}
 
 
 def hard_seed(name: str, character: Character) -> int:

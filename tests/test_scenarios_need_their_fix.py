@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 import trio
+from shipped import SCENARIOS
 from trio.testing import MockClock
 
 from hookflash.backends.freeswitch import procedures
@@ -60,10 +60,8 @@ from hookflash.fsm.transfer import Party, Place, Role, Transfer, Wait
 from hookflash.fsm.work import Work
 from hookflash.scenarios import run as run_module
 from hookflash.scenarios.check import failures
-from hookflash.scenarios.format import load_scenario
 from hookflash.scenarios.run import run_scenario
 
-FOLDER = Path(__file__).resolve().parent.parent / "hookflash" / "specs" / "scenarios"
 SEEDS = range(8)
 """What a switch does by chance, it does not do every time."""
 
@@ -73,7 +71,7 @@ LIMIT_S = 3600.0
 
 def complaints(name: str, seeds: Iterable[int] = SEEDS) -> set[str]:
     """What is wrong with a scenario, under some seeds."""
-    (scenario,) = load_scenario(FOLDER / f"{name}.toml").orders()
+    (scenario,) = SCENARIOS[name].orders()
     runs = [run_scenario(scenario, seed=seed) for seed in seeds]
     return {complaint for run in runs for complaint in failures(run)}
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from shipped import SCENARIOS
 
 from hookflash.backends.simulator.faults import Faults, parse_faults
 from hookflash.backends.simulator.people import Answers, Manual
@@ -17,13 +18,11 @@ from hookflash.commands import CancelTimer, SetTimer
 from hookflash.engine.record import Record
 from hookflash.events import Kind, TimerFired, TransferRequested
 from hookflash.fsm.transfer import Outcome, State
-from hookflash.scenarios.format import load_scenario
 from hookflash.scenarios.run import run_scenario
 from hookflash.scenarios.simulation import Simulation
 from hookflash.sounds import Music, Sound
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDER = ROOT / "hookflash" / "specs" / "scenarios"
 NAMES = ("complete", "takeback-consult", "two-calls-at-once", "race-ringing", "hold-by-code")
 WEATHER = "latency=0.0..0.2,reorder=0.5,duplicate=0.5,lose_command=0.1,lose_at_most=2"
 
@@ -33,7 +32,7 @@ def story(seed: int, faults: str = WEATHER) -> bytes:
     bent = parse_faults(f"{faults},seed={seed}" if faults else f"seed={seed}")
     lines: list[str] = []
     for name in NAMES:
-        for order in load_scenario(FOLDER / f"{name}.toml").orders():
+        for order in SCENARIOS[name].orders():
             run = run_scenario(order, seed=seed, faults=bent)
             lines += [json.dumps(record.to_document()) for record in run.records]
     return "\n".join(lines).encode()
@@ -53,7 +52,7 @@ def test_another_seed_gives_others() -> None:
 
 
 def test_faults_of_another_seed_are_others() -> None:
-    scenario = load_scenario(FOLDER / "complete.toml")
+    scenario = SCENARIOS["complete"]
     one, other = (
         run_scenario(scenario, seed=1, faults=Faults(seed=seed, event_latency_s=(0.0, 0.3)))
         for seed in (1, 2)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from shipped import FOLDER, SCENARIOS
 from trio.testing import MockClock
 
 import hookflash.cli.emulator
@@ -24,10 +25,7 @@ from hookflash.engine.engine import open_engine
 from hookflash.engine.legs import Account
 from hookflash.errors import InputError
 from hookflash.fsm.transfer import Outcome
-from hookflash.scenarios.format import load_scenario
 from hookflash.server.addresses import read_address
-
-SCENARIOS = Path(hookflash.__file__).parent / "specs" / "scenarios"
 
 SCENARIO = """
 title = "Everything that people do"
@@ -148,8 +146,7 @@ def test_people_decline(tmp_path: Path) -> None:
 def playable() -> list[str]:
     """Shipped scenarios in which people act, on people's cues, under the stock policy."""
     found: list[str] = []
-    for file in sorted(SCENARIOS.glob("*.toml")):
-        scenario = load_scenario(file)
+    for name, scenario in SCENARIOS.items():
         people_only = all(
             line.asks is None
             and line.who in {party.name for party in scenario.parties}
@@ -162,7 +159,7 @@ def playable() -> list[str]:
         single = len(scenario.calls) == 1 and scenario.race is None
         transfers = {outcome.value for outcome in Outcome} & set(scenario.expect.outcome or ())
         if people_only and stock and single and transfers:
-            found.append(file.stem)
+            found.append(name)
     return found
 
 
@@ -171,8 +168,8 @@ async def test_a_shipped_scenario_ends_as_it_should_over_the_emulator(
     name: str, autojump_clock: MockClock
 ) -> None:
     """The people at the emulator's phones, our own engine at its event socket."""
-    expected = load_scenario(SCENARIOS / f"{name}.toml").expect.outcome
-    emulator, people = prepare(SCENARIOS / f"{name}.toml")
+    expected = SCENARIOS[name].expect.outcome
+    emulator, people = prepare(FOLDER / f"{name}.toml")
     assert people is not None
     people.come()
     async with (
@@ -266,7 +263,7 @@ def test_the_command_in_this_process(
         )
 
     monkeypatch.setattr(hookflash.cli.emulator, "serve_emulator", serve)
-    assert emulate(listen="[::1]:0", scenario=SCENARIOS / "busy.toml") == 0
+    assert emulate(listen="[::1]:0", scenario=FOLDER / "busy.toml") == 0
     assert capsys.readouterr().out == "a FreeSWITCH event socket listens on [::1]:7\n"
 
     async def interrupted(*_args: object, **_options: object) -> None:

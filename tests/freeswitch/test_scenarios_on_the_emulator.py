@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 import trio
 from line_rig import Controller, LineRig
+from shipped import SCENARIOS
 from trio.testing import MockClock
 
 from hookflash.backends.freeswitch import channels, looking
@@ -34,7 +34,6 @@ from hookflash.events import CallEvent, LegId, LegSnapshot
 from hookflash.promises.run import RunWatch
 from hookflash.scenarios import script
 from hookflash.scenarios.check import failures
-from hookflash.scenarios.format import load_scenario
 from hookflash.scenarios.rig import (
     CALL_UP_S,
     FAULTY_SILENCE_LIMIT_S,
@@ -47,9 +46,6 @@ from hookflash.scenarios.script import ScriptLine, Verb
 
 pytestmark = [pytest.mark.slow, pytest.mark.exhaustive]
 
-
-FILES = sorted((Path(__file__).parents[2] / "hookflash/specs/scenarios").glob("*.toml"))
-SCENARIOS = {file.stem: load_scenario(file) for file in FILES}
 
 EVENT_NAMES: Mapping[str, str] = {
     "LegCreated": "CHANNEL_CREATE",
@@ -79,8 +75,7 @@ LACKS: Mapping[Verb | Feature, str] = {
 
 
 def _plays() -> Iterator[object]:
-    for file in FILES:
-        scenario = SCENARIOS[file.stem]
+    for scenario in SCENARIOS.values():
         for order in list(scenario.orders())[:3]:  # of a race, some orders: it is no instant here
             if not order.why_not(LACKS):
                 yield pytest.param(order, scenario.race is not None, id=order.name)
@@ -241,7 +236,7 @@ def test_what_is_left_out_has_a_reason() -> None:
         name: why for name, scenario in SCENARIOS.items() if (why := scenario.why_not(LACKS))
     }
     assert len({*left_out.values()}) == 3
-    assert len(left_out) <= len(FILES) // 8
+    assert len(left_out) <= len(SCENARIOS) // 8
 
 
 # -------------------------------------------------------------- it can also fail

@@ -10,16 +10,14 @@ from typing import Final, TypeVar
 
 import attrs
 import trio
+from shipped import SCENARIOS
 
-import hookflash
 from hookflash.engine.record import Record
 from hookflash.events import LegAnswered, SwitchLost
 from hookflash.journal import history
 from hookflash.journal.step import step_of
-from hookflash.scenarios.format import load_scenario
 from hookflash.scenarios.run import Run, run_scenario
 
-SCENARIOS: Final = Path(hookflash.__file__).parent / "specs" / "scenarios"
 NOON: Final = 1_795_953_600.0
 
 Found = TypeVar("Found")
@@ -38,13 +36,13 @@ def noon() -> float:
 @cache
 def played(name: str) -> tuple[Run, ...]:
     """A scenario that ships, in all its orders."""
-    scenario = load_scenario(SCENARIOS / f"{name}.toml")
+    scenario = SCENARIOS[name]
     return tuple(run_scenario(order) for order in scenario.orders())
 
 
 def scenario_names() -> list[str]:
     """A quarter of those that ship: what a journal must be able to keep is in these already."""
-    return sorted(file.stem for file in SCENARIOS.glob("*.toml"))[::4]
+    return [*SCENARIOS][::4]
 
 
 def dated_records(

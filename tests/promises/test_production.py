@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import attrs
 import pytest
+from shipped import SCENARIOS
 
-import hookflash
 from hookflash.commands import Afterwards, Join
 from hookflash.engine.record import Named, Parties, Record
 from hookflash.engine.switchboard import Switchboard
@@ -28,12 +26,10 @@ from hookflash.events import (
 )
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.promises.production import GRACE_S, SILENCE_S, ProductionWatch
-from hookflash.scenarios.format import load_scenario
 from hookflash.scenarios.scenario import Scenario
 from hookflash.scenarios.simulation import Simulation
 from hookflash.sounds import Music, Recording
 
-SCENARIOS = sorted((Path(hookflash.__file__).parent / "specs" / "scenarios").glob("*.toml"))
 PARTIES = Parties(
     transferor=Named("a", "1001"), transferee=Named("b", "1002"), target=Named("c", "2600")
 )
@@ -185,11 +181,11 @@ ALARMS = {"slow-switch": {2}}
 """On a switch that answers after a quarter of a minute people do wait in silence: it is told."""
 
 
-@pytest.mark.parametrize("file", SCENARIOS, ids=lambda file: file.stem)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_no_scenario_alarms_it_but_those_that_should(
-    file: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scenario: Scenario = next(load_scenario(file).orders())
+    scenario: Scenario = next(SCENARIOS[name].orders())
     watches: list[ProductionWatch] = []
     told: list[tuple[int, str]] = []
     plain = Simulation.__init__
@@ -214,4 +210,4 @@ def test_no_scenario_alarms_it_but_those_that_should(
 
     run_scenario(scenario)
     assert watches
-    assert {promise for promise, _ in told} == ALARMS.get(file.stem, set())
+    assert {promise for promise, _ in told} == ALARMS.get(name, set())
