@@ -325,18 +325,21 @@ def with_lab_phones(scenario: Scenario, ringing: str) -> Scenario:
 async def play_all(lab: PlayableLab, scenarios: Iterable[Scenario]) -> dict[str, tuple[str, ...]]:
     """Play scenarios side by side; what is wrong with each of those that end otherwise."""
     scenarios = tuple(scenarios)
-    wrong = await _play_at_once(lab, scenarios, AT_ONCE)
-    if 0 < len(wrong) <= AGAIN:
-        again = [scenario for scenario in scenarios if scenario.name in wrong]
-        wrong = await _play_at_once(lab, again, 1)
+    controller = Controller(lambda: nullcontext(lab.backend), Account())
+    async with trio.open_nursery() as engine:
+        await engine.start(controller.run)
+        wrong = await _play_at_once(lab, controller, scenarios, AT_ONCE)
+        if 0 < len(wrong) <= AGAIN:
+            again = [scenario for scenario in scenarios if scenario.name in wrong]
+            wrong = await _play_at_once(lab, controller, again, 1)
+        engine.cancel_scope.cancel()
     return wrong
 
 
 async def _play_at_once(
-    lab: PlayableLab, scenarios: Iterable[Scenario], most: int
+    lab: PlayableLab, controller: Controller, scenarios: Iterable[Scenario], most: int
 ) -> dict[str, tuple[str, ...]]:
     wrong: dict[str, tuple[str, ...]] = {}
-    controller = Controller(lambda: nullcontext(lab.backend), Account())
     room, placing = trio.CapacityLimiter(most), trio.Lock()
 
     async def play(scenario: Scenario, attempts: int = ATTEMPTS) -> None:
@@ -358,10 +361,7 @@ async def _play_at_once(
         elif told:
             wrong[scenario.name] = told
 
-    async with trio.open_nursery() as engine:
-        await engine.start(controller.run)
-        async with trio.open_nursery() as plays:
-            for scenario in scenarios:
-                plays.start_soon(play, scenario)
-        engine.cancel_scope.cancel()
+    async with trio.open_nursery() as plays:
+        for scenario in scenarios:
+            plays.start_soon(play, scenario)
     return wrong

@@ -15,7 +15,7 @@ from typing import Final
 
 import attrs
 
-from hookflash.commands import CancelTimer, SetTimer
+from hookflash.commands import Announce, CancelTimer, SetTimer
 from hookflash.engine.record import Named, Parties, Record
 from hookflash.errors import InputError, InternalError, RequestRefused
 from hookflash.events import Kind, LegId, TransferFound
@@ -148,7 +148,7 @@ def _differences(written: Record, now: Record) -> Iterator[Difference]:
 
 
 def _orders(record: Record) -> str:
-    """The commands, without the switchboard's own timers."""
+    """The commands of the table: without the switchboard's timers, and its tone of a refusal."""
     return ", ".join(
         str(command)
         for command in record.commands
@@ -156,6 +156,7 @@ def _orders(record: Record) -> str:
             isinstance(command, SetTimer | CancelTimer)
             and command.timer.startswith(("digits~", "alone~"))
         )
+        and not (isinstance(command, Announce) and record.refusal is not None)
     )
 
 
