@@ -39,6 +39,8 @@ LOCAL: Final = re.compile(r"(Local/.*);[12]")
 TRACES: Final = (*OURS, SHOW_BY, TIMEOUT)
 ANSWERS: Final = "1000"
 """Where a phone that rings is sent so that it answers."""
+REFUSALS: Final = frozenset({"Call Rejected", "User busy"})
+"""How a phone ends that refuses. The instance may have asked for that hang-up, but not its line."""
 PHONES: Final = 100
 """How many numbers there are for callers; so many for called ones, too."""
 
@@ -90,7 +92,8 @@ class ManagerListener(Listener):
                 self._ended_by_others.add(leg)
             case "Hangup":
                 self._hear("CHANNEL_HANGUP", leg, {"Hangup-Cause": message.get("cause-txt")})
-                by_itself = leg not in self._ended_by_others
+                refused = message.get("cause-txt") in REFUSALS
+                by_itself = refused or leg not in self._ended_by_others
                 how = {"variable_sip_hangup_disposition": "send_bye"} if by_itself else {}
                 self._hear("CHANNEL_HANGUP_COMPLETE", leg, how)
             case _:
