@@ -42,6 +42,8 @@ QUIET_S: Final = 1.6
 """So long nothing must have moved before somebody is judged: longer than any timer of a second."""
 REST_S: Final = 120.0
 """How long it may take until nothing moves: longer than all attempts of a join."""
+FORGOTTEN_S: Final = 15.0
+"""Who has no partner for so long has been forgotten."""
 PERSUADE_S: Final = 4.0
 """People who are still in a consultation then hang up."""
 PART_S: Final = 12.0
@@ -246,7 +248,7 @@ class Player:
         faults = judge_ends(up, ring_timeout_s=RING_TIMEOUT_S)
         if gap := journal.gap():
             faults.append(Fault("outcome", "the history", gap, -1))
-        bonds, dumps = await self._look()
+        bonds, dumps = await self._look_patiently(up)
         pairs: list[Pair] = []
         for group in up:
             ended, transfers = self._judge_transfers(group, journal)
@@ -271,6 +273,18 @@ class Player:
             about = [fault for fault in faults if fault.index == group.index]
             if about:
                 self.figures.stories.append(self.story(group, about))
+
+    async def _look_patiently(
+        self, groups: list[Group]
+    ) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+        """All channels, once nobody waits for a tone to end: who is forgotten is so for ever."""
+        began_s = trio.current_time()
+        while True:
+            bonds, dumps = await self._look()
+            judged = [self._judge_living(group, bonds, running=False)[1] for group in groups]
+            if not any(judged) or trio.current_time() - began_s > FORGOTTEN_S:
+                return bonds, dumps
+            await trio.sleep(1)
 
     async def _look(self) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
         """All channels of the switch: who is with whom, and all that is known of each."""
