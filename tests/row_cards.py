@@ -71,16 +71,16 @@ class _Bounds:
     `make proof` searches all records of each table.
     """
 
-    few: int = 600
+    few: int = 300
     last: int = 600
     asked: int = 400
     told: int = 600
     in_turn: int = 600
-    found: int = 60
-    found_last: int = 80
+    found: int = 30
+    found_last: int = 60
 
 
-BOUNDS = {Kind.ATTENDED: _Bounds(few=1_500, told=2_000, in_turn=1_500, found_last=200)}
+BOUNDS = {Kind.ATTENDED: _Bounds(few=1_300, told=2_000, in_turn=1_500, found=60, found_last=200)}
 """The other tables are smaller."""
 
 
