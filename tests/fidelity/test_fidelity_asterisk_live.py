@@ -13,7 +13,7 @@ from hookflash.pbx.obtain import AsteriskUnavailable, obtain
 pytestmark = [pytest.mark.asterisk, pytest.mark.xdist_group("asterisk-3")]
 
 FIRST_SEED = 5000
-PROGRAMS = 50
+PROGRAMS = 30
 AT_ONCE = 16
 AGAIN = 3
 """A program that differs is asked so often again: it may have been the switch's own rare chance."""

@@ -12,7 +12,7 @@ from trio.testing import MockClock
 from hookflash.server.config import Limits
 
 READERS = 1_000
-BURSTS = 10
+BURSTS = 5
 BURST = 10
 
 

@@ -94,7 +94,7 @@ def test_the_service_keeps_what_its_openapi_document_promises(tmp_path: Path) ->
                 ",".join(CHECKS),
                 "--phases",
                 "examples,coverage,fuzzing",
-                "--max-examples=4",
+                "--max-examples=2",
                 "--continue-on-failure",
                 "--generation-deterministic",
                 "--generation-with-security-parameters=false",
