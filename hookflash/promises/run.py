@@ -55,6 +55,8 @@ class RunWatch:
         self._given_up: dict[str, frozenset[e.LegId]] = {}
         """The legs that had left when a transfer failed."""
         self._failed: dict[str, frozenset[e.LegId]] = {}
+        self._talking: set[e.LegId] = set()
+        """Who is in a conversation: what is heard there, and ends, leaves nobody in silence."""
         self._quiet_since: dict[e.LegId, float] = {}
         self._before: dict[e.LegId, dict[str, str]] = {}
         """The variables that a transfer changes, as they were before any transfer, by leg."""
@@ -67,14 +69,21 @@ class RunWatch:
         self._heard.fact(fact)
         match fact:
             case e.LegsJoined(first=first, second=second):
+                self._talking.update((first, second))
                 self._sounding(first)
                 self._sounding(second)
                 self._joined(first, second)
+            case e.LegsSeparated(first=first, second=second):
+                self._talking.difference_update((first, second))
             case e.SoundStarted(leg=leg):
                 self._sounding(leg)
-            case e.LegParked(leg=leg) | e.SoundStopped(leg=leg):
+            case e.LegParked(leg=leg):
+                self._talking.discard(leg)
+                self._quiet(leg)
+            case e.SoundStopped(leg=leg) if leg not in self._talking:
                 self._quiet(leg)
             case e.LegHungUp(leg=leg):
+                self._talking.discard(leg)
                 self._gone.add(leg)
                 self._sounding(leg)
             case _:
