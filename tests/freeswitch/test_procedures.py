@@ -60,6 +60,9 @@ DIAL = Dial(leg="t", target="1003", on_behalf_of="a", ring_timeout_s=20, transfe
 JOIN = Join(first="a", second="t", afterwards=Afterwards.PARK)
 
 
+DIRECTLY = Procedures(dialling=Dialling(template="user/{number}"))
+
+
 def sent(procedure: Procedure) -> tuple[str, ...]:
     """The lines of its steps."""
     return tuple(map(line_of, procedure.steps))
@@ -134,22 +137,30 @@ def test_a_sound_replaces_the_one_before(command: SwitchCommand) -> None:
     assert procedure.optional == 1  # perhaps nothing played
 
 
-def test_dial_goes_as_a_job_and_parks_the_target_while_it_rings() -> None:
-    procedure = Procedures().of(DIAL)
-    assert sent(procedure) == (
-        "sched_del hookflash-rings-t",
-        "sched_api +20 hookflash-rings-t uuid_kill t NO_ANSWER",
+def test_dial_goes_as_a_job() -> None:
+    assert sent(Procedures().of(DIAL)) == (
         (
             "originate {origination_uuid=t,origination_caller_id_number=0,"
             "origination_caller_id_name='',originate_timeout=20,ignore_early_media=true,"
             "hookflash_transfer=x1,hookflash_role=target:t,hookflash_kind=,"
-            "hookflash_before=nothing,return_ring_ready=true,"
-            "api_on_answer_hookflash='sched_del hookflash-rings-t',"
+            "hookflash_before=nothing,"
             "loopback_bowout=false,loopback_bowout_on_execute=false,"
             "media_mix_inbound_outbound_codecs=true,"
             "export_vars=media_mix_inbound_outbound_codecs}loopback/1003/default &park()"
         ),
     )
+
+
+def test_dial_parks_a_target_while_it_rings_unless_the_dialplan_calls_it() -> None:
+    """The far half of a loopback leg inherits variables: the dialplan's `bridge` would end, too."""
+    assert "return_ring_ready" not in dialled(Procedures().of(DIAL))
+    *before, originate = sent(DIRECTLY.of(DIAL))
+    assert before == [
+        "sched_del hookflash-rings-t",
+        "sched_api +20 hookflash-rings-t uuid_kill t NO_ANSWER",
+    ]
+    waits = "return_ring_ready=true,api_on_answer_hookflash='sched_del hookflash-rings-t',"
+    assert waits in str(originate)
 
 
 def test_dial_shows_the_caller_on_whose_behalf_it_is() -> None:
@@ -257,7 +268,7 @@ def test_a_template_or_context_that_can_not_be_filled_in(template: str, context:
     ("asked_s", "told"), [(0.2, "1"), (0, "1"), (-5, "1"), (19.2, "20"), (30, "30")]
 )
 def test_durations_are_whole_seconds_and_never_too_short(asked_s: float, told: str) -> None:
-    _, end, line = lines(attrs.evolve(DIAL, ring_timeout_s=asked_s))
+    _, end, line = sent(DIRECTLY.of(attrs.evolve(DIAL, ring_timeout_s=asked_s)))
     assert end.startswith(f"sched_api +{told} ")
     assert f",originate_timeout={told}," in line
     limits = f"park_timeout={told};playback_timeout_sec={told}"

@@ -394,6 +394,14 @@ def test_the_answer_cancels_that_task() -> None:
     assert lab.news(5.0) == []
 
 
+def test_the_far_half_of_a_loopback_inherits_it_and_the_leg_is_lost() -> None:
+    """The dialplan's own `bridge` is over as soon as a phone rings."""
+    lab = Lab()
+    lab.world.add_phone("26", Answers(after_s=3))
+    lab.switch.originate(lab.leg("C"), "26", WAITS, dial_string="loopback/26/default")
+    assert "C hung up DESTINATION_OUT_OF_ORDER" in lab.news(2.0)
+
+
 def test_early_media_does_not_end_an_originate() -> None:
     lab = Lab()
     lab.dial(EarlyMedia(after_s=5.0), originate_timeout="2", **WAITS)

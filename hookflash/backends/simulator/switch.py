@@ -318,7 +318,9 @@ class Switch(Bridges):
         for half in (two.half, two):
             if half is not None and not half.cause and not half.answered:
                 self._report(e.LegProgressed(leg=half.id, early_media=early_media))
-                self._rings(half, early_media=early_media)
+        if two.variables.get("return_ring_ready") == "true" and not early_media:
+            # the far half inherits it: the dialplan's own `bridge` is over as soon as a phone rings
+            self._end(two, odds.LOST)
 
     @staticmethod
     def _rings(channel: SimulatedChannel, *, early_media: bool) -> None:
