@@ -32,8 +32,6 @@ both_ways = pytest.mark.parametrize("dialling", [DIALPLAN, DIRECT], ids=["dialpl
 
 RINGS = "2650"
 JOINS = 10
-MEAN_MS = {DIRECT: 57.0, DIALPLAN: 75.0}
-"""Measured directly: 35 to 50 ms; through the dialplan, where it is parked afterwards: 65 ms."""
 
 
 async def _tasks(lab: LiveLab, transfer: TransferHandle) -> int:
@@ -115,8 +113,11 @@ async def _join_ms(crowd: FreeSwitchCrowd, number: int, events: list[dict[str, s
     return (times["CHANNEL_BRIDGE"] - times["CHANNEL_ANSWER"]) / 1000
 
 
-@both_ways
-async def test_the_two_talk_soon_after_the_answer(dialling: Dialling) -> None:
+@pytest.mark.parametrize(
+    ("dialling", "mean_ms"), [(DIALPLAN, 75.0), (DIRECT, 57.0)], ids=["dialplan", "direct"]
+)
+async def test_the_two_talk_soon_after_the_answer(dialling: Dialling, mean_ms: float) -> None:
+    """Directly some 35 to 50 ms; through the dialplan, where it is parked afterwards, 65 ms."""
     means: list[float] = []
     async with (
         open_crowd(dialling) as crowd,
@@ -127,6 +128,6 @@ async def test_the_two_talk_soon_after_the_answer(dialling: Dialling) -> None:
                 await _join_ms(crowd, 41_000 + 100 * attempt + n, events) for n in range(JOINS)
             ]
             means.append(statistics.mean(waits))
-            if means[-1] <= MEAN_MS[dialling]:
+            if means[-1] <= mean_ms:
                 break
-    assert min(means) <= MEAN_MS[dialling], means
+    assert min(means) <= mean_ms, means
