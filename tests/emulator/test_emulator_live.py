@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 import pytest
 import trio
-from live import PHONES, SWITCH, Socket, needs_freeswitch
+from live import HOST, PHONES, SWITCH, Socket, needs_freeswitch
 
 from hookflash.backends.freeswitch.wire import Frame, Wire
 from hookflash.emulator.server import open_emulator
@@ -219,7 +219,7 @@ async def play(script: Script, story: tuple[str, ...], legs: tuple[str, str]) ->
         command, _, pause = line.rpartition("\n") if line[-2:-1] == "." else (line, "", "")
         for leg, name in names.items():
             command = re.sub(rf"(?<=[ =(]){name}\b", leg, command)
-        command = command.replace("@HOST", "@127.0.0.1:5090")
+        command = command.replace("@HOST", f"@{HOST}:5090")
         if command.startswith("bgapi"):
             command += f"\nJob-UUID: job-{place}"
         answers.append(anonymous(await script.ask(command)))
@@ -240,7 +240,7 @@ async def test_the_emulator_does_as_the_real_one(story: str) -> None:
         async with phones.stream:
             await phones.api(
                 "originate {origination_caller_id_number=1370,origination_uuid=phone-1370}"
-                "sofia/internal/1371@127.0.0.1:5060 &park()"
+                f"sofia/internal/1371@{HOST}:5060 &park()"
             )
             expected = await play(real, STORIES[story], await real.legs("1370"))
             await phones.api("uuid_kill phone-1370")
