@@ -8,7 +8,8 @@ tests' own may be up.
 
 What follows is for some tests only. Each asks for what it needs, and is skipped where that is not
 there: a gateway `trunk` of the first switch to the second; a phone of the second that is registered
-with the first as 1003, domain its address; and these numbers in the dialplan of the first, context
+with the first as 1003, domain its address, and that user in the directory of the first, whose dial
+string is its `sofia_contact`; and these numbers in the dialplan of the first, context
 `default`, each an extension of its own with a condition `^6(…)$` and so on:
 
 * 6N calls N through the dialplan, as a ring group or a follow-me does:
