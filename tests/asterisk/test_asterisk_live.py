@@ -28,7 +28,6 @@ WAYS = pytest.mark.parametrize("dialling", [DIALPLAN, DIRECT], ids=["dialplan", 
 CROWD = int(os.environ.get("HOOKFLASH_CROWD", "20"))
 """How many transfers at once. 200 want a machine to themselves."""
 
-
 STEP = int(os.environ.get("HOOKFLASH_STEP", "2"))
 """1: every scenario is played; 2: every second one, and so on."""
 

@@ -342,9 +342,6 @@ class Procedures:
         carried = ["media_mix_inbound_outbound_codecs"]
         if account:
             carried.append(self._account_variable)
-        dial_string = dialling.dial_string(number, command.account)
-        parks_ringing = command.rescue is None and not dial_string.startswith("loopback/")
-        waits = {} if command.rescue is None else _stays(command.rescue)
         owner_id = command.owner_id if account else ""
         if not ALLOWED_ACCOUNT.fullmatch(owner_id):
             owner_id = ""
@@ -352,6 +349,8 @@ class Procedures:
             carried.append(self._owner_variable)
         # through the dialplan to the phone's own leg
         carried += [*context, *(name for name in dialling.variables if name not in carried)]
+        dial_string = dialling.dial_string(number, command.account)
+        parks_ringing = command.rescue is None and not dial_string.startswith("loopback/")
         variables = {
             "origination_uuid": leg,
             "origination_caller_id_number": checked(ALLOWED_NUMBER, shown or "0", "caller"),
@@ -366,7 +365,8 @@ class Procedures:
                 "",
             ),
             p.KEPT: p.NOTHING_KEPT,
-            **(_parked_ringing(leg) if parks_ringing else waits),
+            **(_parked_ringing(leg) if parks_ringing else {}),
+            **({} if command.rescue is None else _stays(command.rescue)),
             # Nothing about bridges or parks: the far half of a loopback leg would inherit it, and
             # be parked when its phone hangs up. A join sets all that on the right leg.
             # A loopback leg that bows out would be replaced by an unknown one
