@@ -210,8 +210,6 @@ class Dial:
     """Channel variables for the leg, checked (see `hookflash.transfer_context`)."""
     headers: Pairs = ()
     """SIP headers for the call, checked."""
-    rescue: str | None = None
-    """When the target answers, the switch on its own joins it with this leg (see `Arm`)."""
 
 
 @attrs.frozen(kw_only=True)

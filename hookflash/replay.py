@@ -25,7 +25,7 @@ from hookflash.backends.freeswitch.inbound import Inbound
 from hookflash.backends.freeswitch.recording import RecordedLine, Way, read_recording
 from hookflash.backends.freeswitch.wire import Wire, WireError
 from hookflash.called import name_of_target
-from hookflash.commands import CancelTimer, SetTimer
+from hookflash.commands import CancelTimer, Release, SetTimer
 from hookflash.dialling.metaflows import DEFAULT_METAFLOWS
 from hookflash.engine.legs import Account
 from hookflash.engine.record import Record, states_of
@@ -168,6 +168,8 @@ class _Session:
                     heapq.heappush(self._timers, due)
                 elif isinstance(command, CancelTimer):
                     self._pending.pop(command.timer, None)
+                elif isinstance(command, Release):  # its fact is the reply, which is not recorded
+                    self._handle(e.LegsReleased(first=command.first, second=command.second))
 
     def _let_time_pass(self, until_s: float) -> None:
         while self._timers and self._timers[0][0] <= until_s:

@@ -77,7 +77,7 @@ class _Bounds:
     told: int = 600
     in_turn: int = 600
     found: int = 30
-    found_last: int = 60
+    found_last: int = 120
 
 
 BOUNDS = {Kind.ATTENDED: _Bounds(few=1_300, told=2_000, in_turn=1_500, found=60, found_last=200)}

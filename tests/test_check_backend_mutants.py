@@ -369,7 +369,6 @@ COMMANDED: Final = (
     Mutant("Split sets no marks", done=_with(Split, transfer="", kind="")),
     Mutant("Split leaves out the kind", done=_with(Split, kind="")),
     Mutant("Dial sets no marks", done=_with(Dial, transfer="")),
-    Mutant("Dial ignores rescue", done=_with(Dial, rescue=None)),
     Mutant("Dial ignores the ring timeout", done=_with(Dial, ring_timeout_s=60.0)),
     Mutant("Dial calls another number", done=_with(Dial, target="1003")),
     Mutant("Join joins the wrong two", done=_join_the_wrong),
@@ -660,7 +659,7 @@ _HEARS_NO_KEYS: Final = Capabilities(
 HONEST: Final = (
     Mutant(
         "no rescue on an answer",
-        done=_with(Dial, rescue=None),
+        done=_arm_only(Trigger.LEFT_ALONE),
         can=Capabilities(rescues_on_answer=False),
     ),
     Mutant(

@@ -109,7 +109,9 @@ def test_a_program_gives_a_caller_away_who_goes_back_where_it_was() -> None:
     assert fetch.return_after_s > Policy().ring_timeout_s + Policy().dial_grace_s
     dial = order(desk.tell(LegParked(leg="b"))[-1], c.Dial)
     assert isinstance(dial, c.Dial)
-    assert (dial.on_behalf_of, dial.caller, dial.rescue) == ("b", "1002", "b")
+    assert (dial.on_behalf_of, dial.caller) == ("b", "1002")
+    created = desk.tell(LegCreated(leg="t-target", number="2600"))[-1]
+    assert order(created, c.Arm) == c.Arm(leg="t-target", rescue="b")
     busy = desk.tell(LegHungUp(leg="t-target", cause="USER_BUSY"))[-1]
     assert order(busy, c.SendBack) == c.SendBack(leg="b", to="origin")
     end = desk.tell(LegMovedAway(leg="b"))[-1]
@@ -361,10 +363,9 @@ def test_what_can_not_be_done_is_not_sent(
         lines(command, **said)
 
 
-def test_a_target_that_answers_cancels_the_way_back() -> None:
-    dial = c.Dial(leg="t", target="2600", on_behalf_of="b", ring_timeout_s=20.0, rescue="b")
-    (step,) = Procedures().of(dial).steps
-    assert "api_on_answer_hookflash='sched_del hookflash-return-b'" in line_of(step)
+def test_a_conversation_with_the_target_cancels_the_way_back() -> None:
+    step, _ = Procedures().of(c.Arm(leg="t", rescue="b")).steps
+    assert "api_before_bridge_hookflash=sched_del hookflash-return-b" in line_of(step)
 
 
 # ------------------------------------------------------------------------------- Asterisk

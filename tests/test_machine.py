@@ -17,6 +17,7 @@ from hookflash.commands import (
     Park,
     PlayRingback,
     PlayTone,
+    Release,
     SetTimer,
     Split,
     Trigger,
@@ -133,12 +134,15 @@ def test_a_whole_transfer() -> None:
             second="c",
             attempt=2,
             transfer="t1",
-            afterwards=Afterwards.END,
+            afterwards=Afterwards.PARK,
             disarm=("c",),
             rescued="b",
         )
     ]
-    t = after(LegParked(leg="c"), LegsJoined(first="b", second="c"), begin=t)
+    t = after(LegParked(leg="c"), begin=t)
+    joined = LegsJoined(first="b", second="c")
+    assert Release(first="b", second="c") in ordered(t, joined)
+    t = after(joined, LegsReleased(first="b", second="c"), begin=t)
     assert (t.state, t.outcome, t.over) == (State.IDLE, Outcome.TRANSFERRED, True)
 
 
@@ -330,8 +334,9 @@ def test_a_call_that_is_ordered_again_for_the_transferee_is_armed_again() -> Non
     t = after(ASKED, LegParked(leg="b"), LegHungUp(leg="a"))
     assert t.state is State.PARTIAL
     asked = after(deadline(t), begin=t)
-    (dial,) = (c for c in ordered(asked, answer(asked)) if isinstance(c, Dial))
-    assert dial.rescue == "b"
+    assert any(isinstance(order, Dial) for order in ordered(asked, answer(asked)))
+    called = after(answer(asked), begin=asked)
+    assert Arm(leg="c", rescue="b") in ordered(called, LegProgressed(leg="c"))
 
 
 def test_the_targets_leg_belongs_to_whoever_calls_it() -> None:

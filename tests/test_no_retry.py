@@ -44,6 +44,9 @@ ASKED_FOR: Mapping[str, frozenset[State]] = {
     # the failsafe of a recall that was answered just then may be connecting the caller: who asks
     # the switch after a moment does not join two who are on their way elsewhere
     "race-park-recall-answered": frozenset({State.COMPLETING}),
+    # nothing tells that a join died, and left a party adrift
+    "race-complete-takeback": frozenset({State.RECALL}),
+    "recall-of-a-party-adrift": frozenset({State.RECALL}),
 }
 """Races in which a deadline is the only way to know."""
 

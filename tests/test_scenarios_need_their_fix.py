@@ -18,7 +18,7 @@ import trio
 from shipped import SCENARIOS
 from trio.testing import MockClock
 
-from hookflash.backends.freeswitch import procedures
+from hookflash.backends.freeswitch import primitives, procedures
 from hookflash.backends.freeswitch.primitives import (
     OURS,
     Originate,
@@ -34,7 +34,7 @@ from hookflash.backends.simulator.executor import Executor
 from hookflash.backends.simulator.freeswitch import FreeSwitchPbx
 from hookflash.backends.simulator.people import Answers
 from hookflash.backends.simulator.world import World
-from hookflash.commands import Command, Dial, Forget, Join
+from hookflash.commands import Afterwards, Command, Dial, Forget, Join
 from hookflash.engine import engine as engine_module
 from hookflash.engine import found as found_module
 from hookflash.engine.admission import Admission
@@ -54,7 +54,7 @@ from hookflash.events import (
     TimerFired,
     TransferRequested,
 )
-from hookflash.fsm import arrange, displays, observe
+from hookflash.fsm import arrange, displays, hearing, observe
 from hookflash.fsm.inputs import Input
 from hookflash.fsm.transfer import Party, Place, Role, Transfer, Wait
 from hookflash.fsm.work import Work
@@ -127,6 +127,30 @@ def an_armed_leg_takes_the_other_at_once(patch: Patch) -> None:
         }
 
     patch.setattr(procedures, "_armed", at_once)
+
+
+def nobody_parks_in_a_join(patch: Patch) -> None:
+    join = procedures.Procedures._join
+
+    def ends(self: procedures.Procedures, command: Join) -> Procedure:
+        return join(self, attrs.evolve(command, afterwards=Afterwards.END))
+
+    patch.setattr(procedures.Procedures, "_join", ends)
+
+
+def a_leg_adrift_is_not_missed(patch: Patch) -> None:
+    def missed(_party: Party) -> bool:
+        return False
+
+    patch.setattr(hearing, "_is_adrift", missed)
+
+
+def the_way_back_is_cancelled_on_the_answer(patch: Patch) -> None:
+    patch.setattr(primitives, "ON_BRIDGE", "api_on_answer_hookflash")
+
+
+def the_way_back_is_not_cancelled(patch: Patch) -> None:
+    patch.setattr(primitives, "ON_BRIDGE", "api_never")
 
 
 def only_marks_are_taken_off(patch: Patch) -> None:
@@ -273,7 +297,7 @@ CASES: tuple[tuple[str, Callable[[Patch], None], str], ...] = (
     (
         "restart-while-the-tone-plays-after-a-join",
         a_bond_is_believed_from_one_side,
-        "bob still has a leg at the end",
+        "promise 2 (no_silence): bob waited in silence",
     ),
     (
         "restart-between-join-and-proof",
@@ -321,12 +345,12 @@ CASES: tuple[tuple[str, Callable[[Patch], None], str], ...] = (
     (
         "transferred-again-after-the-failsafe",
         only_marks_are_taken_off,
-        "at the end bob and carol talk, expected: bob and dave talk",
+        "promise 8 (nothing_left): hangup_after_bridge of bob is true",
     ),
     (
         "moved-after-the-failsafe",
         only_marks_are_taken_off,
-        "promise 8 (nothing_left): hangup_after_bridge of bob is false",
+        "promise 8 (nothing_left): hangup_after_bridge of bob is true",
     ),
     # one party is one leg
     ("code-by-a-dialplan-target", every_half_is_a_party, "the outcomes are transferred, "),
@@ -359,7 +383,7 @@ CASES: tuple[tuple[str, Callable[[Patch], None], str], ...] = (
     (
         "lost-join-of-the-handover",
         a_deadline_decides_without_asking,
-        "the outcome is recalled, expected transferred",
+        "the outcome is failed, expected transferred",
     ),
     (
         "lost-join-of-the-consultation",
@@ -400,6 +424,27 @@ CASES: tuple[tuple[str, Callable[[Patch], None], str], ...] = (
         "outside-line-is-shown-the-number-of-the-account",
         everybody_is_shown_every_number,
         "bob was shown 2600, expected +43123",
+    ),
+    # who waits is not lost with a target that leaves at once, nor forgotten
+    (
+        "blind-target-leaves-at-once",
+        nobody_parks_in_a_join,
+        "at the end nobody talks, expected: alice and bob talk",
+    ),
+    (
+        "recall-of-a-party-adrift",
+        a_leg_adrift_is_not_missed,
+        "promise 2 (no_silence): bob waited in silence",
+    ),
+    (
+        "handover-failsafe-target-leaves",
+        the_way_back_is_cancelled_on_the_answer,
+        "the cause is CONTROLLER_RESTARTED, expected LOST_TRACK",
+    ),
+    (
+        "handover-failsafe-talks-on",
+        the_way_back_is_not_cancelled,
+        "at the end nobody talks, expected: bob and carol talk",
     ),
     # the far end is spared the codes
     (
@@ -476,14 +521,14 @@ def test_a_target_is_called_with_nothing_that_its_far_half_would_keep(
     def armed(self: procedures.Procedures, command: Dial) -> Procedure:
         (call,) = dial(self, command).steps
         assert isinstance(call, Originate)
-        more = ("execute_on_answer", f"intercept {command.rescue}")
+        more = ("execute_on_answer", "sched_transfer +2 intercept:leg-2 inline")
         return Procedure(steps=(attrs.evolve(call, variables=(*call.variables, more)),))
 
     assert complaints("blind-through-the-dialplan") == set()
     monkeypatch.setattr(procedures.Procedures, "_dial", armed)
     (wrong,) = complaints("blind-through-the-dialplan", seeds=(0,))
     assert re.fullmatch(
-        r"promise 8 \(nothing_left\): execute_on_answer of leg-\d is intercept leg-\d", wrong
+        r"promise 8 \(nothing_left\): execute_on_answer of leg-\d is sched_transfer .*", wrong
     )
 
 

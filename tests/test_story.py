@@ -128,6 +128,7 @@ WHOLE: Script = [
     (30.0, LegHungUp(leg="a")),
     (30.01, LegParked(leg=CAROL)),
     (30.05, LegsJoined(first="b", second=CAROL)),
+    (30.06, LegsReleased(first="b", second=CAROL)),
     (60.0, LegHungUp(leg=CAROL)),
     (60.01, LegHungUp(leg="b")),
 ]
@@ -203,7 +204,8 @@ def test_a_transfer_is_a_story() -> None:
         ),
         " 30.000 s  alice hangs up · consulting → completing",
         " 30.010 s  carol is parked · join bob and carol",
-        " 30.050 s  bob and carol talk · completing → idle · transferred",
+        " 30.050 s  bob and carol talk · let bob and carol be an ordinary call",
+        " 30.060 s  bob and carol are an ordinary call · completing → idle · transferred",
         " 60.000 s  carol hangs up",
         " 60.010 s  bob's call ends",
     ]
@@ -406,7 +408,7 @@ def test_the_table_has_every_step_and_its_reason() -> None:
     line = next(line for line in text.splitlines() if "holding → dialing" in line)
     assert re.split(r"  +", line.strip()) == [
         *("16.040 s", "holding → dialing", "alice is parked", "play ringback to alice"),
-        "The two are separated. The target is",
+        "The two are separated. The",
     ]
     assert "wait at most 25 s" in text
     assert "stop waiting" not in text
@@ -414,7 +416,7 @@ def test_the_table_has_every_step_and_its_reason() -> None:
 
 def test_the_table_shows_refusals_in_red_and_the_outcome_in_bold() -> None:
     text = printed(WHOLE, colour=True)
-    assert "\x1b[31mrefused: a transfer of this call" in text
+    assert "\x1b[31mrefused: a transfer of this" in text
     assert "\x1b[1mtransferred" in text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -24,6 +25,7 @@ from hookflash.commands import (
     Look,
     PassKeys,
     PlayTone,
+    Release,
     SetTimer,
     Split,
     WithholdKeys,
@@ -51,6 +53,7 @@ from hookflash.events import (
     LegMovedAway,
     LegParked,
     LegsJoined,
+    LegsReleased,
     LegsSeen,
     LegsSeparated,
     SwitchFound,
@@ -79,9 +82,16 @@ class Rig:
         self.records: list[Record] = []
 
     def tell(self, *events: Event) -> Record:
-        """Hand over events; the last record of the last one comes back."""
-        for event in events:
-            self.records += self.board.handle(event, 0.0)
+        """Hand over events; the last record of the last one comes back.
+
+        A pair that is released is an ordinary call at once: the reply of the switch is the fact.
+        """
+        waiting = deque(events)
+        while waiting:
+            records = self.board.handle(waiting.popleft(), 0.0)
+            self.records += records
+            released = (c for record in records for c in record.commands if isinstance(c, Release))
+            waiting.extendleft(LegsReleased(first=c.first, second=c.second) for c in released)
         return self.records[-1]
 
     def leg(self, leg: str, number: str, account: str = "") -> None:
@@ -336,7 +346,8 @@ def test_the_facts_in_an_answer_come_before_it() -> None:
     desk.tell(seen(asked, leg_seen("b", "t-target"), leg_seen("t-target", "b")))
     events = [record.event for record in desk.records[told:]]
     assert LegHungUp(leg="a", cause=LOST_TRACK) in events
-    assert events[-1] == seen(asked, leg_seen("b", "t-target"), leg_seen("t-target", "b"))
+    assert seen(asked, leg_seen("b", "t-target"), leg_seen("t-target", "b")) == events[-2]
+    assert events[-1] == LegsReleased(first="b", second="t-target")
     assert desk.state() is None
     assert Outcome.TRANSFERRED in {record.outcome for record in desk.records}
 
@@ -1059,7 +1070,7 @@ def test_whoever_talks_with_a_leg_of_a_transfer_can_t_transfer_it() -> None:
     desk.call()
     desk.consult()
     desk.leg("s", "1500")
-    desk.tell(LegsJoined(first="s", second="b"))
+    desk.board.handle(LegsJoined(first="s", second="b"), 0.0)
     assert desk.board.transfer("t") is not None
     record = desk.ask("s", "mine", "2700")
     assert record.refused

@@ -113,8 +113,8 @@ class Capabilities:
     """The switch itself carries out `rescue` when a conversation ends: `Join(rescue=…)`, and `Arm`
     with `Trigger.LEFT_ALONE`. It needs no controller for that."""
     rescues_on_answer: bool = True
-    """The switch itself carries out `rescue` when a phone answers: `Dial(rescue=…)`, and `Arm`
-    with `Trigger.ANSWER`."""
+    """The switch itself carries out `rescue` when a phone answers: `Arm` with
+    `Trigger.ANSWER`."""
     marks_legs: bool = True
     """The switch keeps the marks of `Split` and `Dial`, and the snapshot shows them."""
     introduces: bool = True

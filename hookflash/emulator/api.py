@@ -389,10 +389,15 @@ class ApiCommands:
 
         return receive
 
-    def answered(self, leg: EmulatedLeg) -> None:
-        """Run what stands in the variables of a leg that answers (`api_on_answer…`)."""
+    def run_variables(self, leg: EmulatedLeg, prefix: str) -> None:
+        """Run what stands in variables of a leg, as soon as it answers or its bridge begins.
+
+        Args:
+            leg: the leg.
+            prefix: of the variables: `api_on_answer`, `api_before_bridge`.
+        """
         for name, value in tuple(leg.channel.variables.items()):
-            if name.startswith("api_on_answer"):
+            if name.startswith(prefix):
                 command, _, argument = value.partition(" ")
                 self.execute(command, argument)
 

@@ -188,6 +188,8 @@ class Emulator:
                 first, second = self.publisher.legs[fact.first], self.publisher.legs[fact.second]
                 self.apps.joined(first, second)
                 self.publisher.joined(first, second)
+                for leg in (first, second):
+                    self.api.run_variables(leg, "api_before_bridge")
             case (
                 e.LegProgressed()
                 | e.LegAnswered()
@@ -210,7 +212,7 @@ class Emulator:
             case e.LegAnswered():
                 self.publisher.answered(leg)
                 self.apps.answered(leg)
-                self.api.answered(leg)
+                self.api.run_variables(leg, "api_on_answer")
             case e.LegParked():
                 self.apps.parked(leg)
             case e.SoundStarted(sound=Conversation(leg=of)):

@@ -24,10 +24,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hookflash import commands as c
-from hookflash.events import Kind, LegId
+from hookflash.events import Kind
 from hookflash.fsm import rivals
 from hookflash.fsm.arrangement import ORDINARY_CALL, Arrangement, Hears
-from hookflash.fsm.hearing import let_hear
+from hookflash.fsm.hearing import expect_to_be_parked, let_hear
 from hookflash.fsm.inputs import Input
 from hookflash.fsm.policy import backoff_s
 from hookflash.fsm.transfer import Outcome, Party, Place, Role, Transfer, Wait
@@ -207,6 +207,7 @@ def arrange(work: Work, want: Arrangement) -> None:
         _fetch(work, caller)
     else:
         _separate(work)
+    expect_to_be_parked(work, want)
 
 
 def _wait(work: Work, wait: Wait, after_s: float, *, anew: bool = False) -> None:
@@ -337,8 +338,8 @@ def _call(work: Work, want: Arrangement, role: Role) -> None:
     called = (party, *t.rivals) if role is Role.TARGET else (party,)
     rings_s = max(ring_timeout_s(t, one) for one in called) + t.policy.dial_grace_s
     if party.place is Place.UNBORN or (work.overdue and not party.called):
-        _dial(work, want, party)
-    elif _joins_on_answer(t, want, role) and t.failsafe is not c.Trigger.ANSWER:
+        _dial(work, party)
+    elif party.called and _joins_on_answer(t, want, role) and t.failsafe is not c.Trigger.ANSWER:
         _arm(work, party, t.transferee, c.Trigger.ANSWER)
         work.note(armed=True, rescued=Role.TRANSFEREE, failsafe=c.Trigger.ANSWER)
     for rival in called[1:]:
@@ -366,20 +367,11 @@ def ring_timeout_s(t: Transfer, party: Party) -> float:
     return t.policy.ring_timeout_s if party.ring_timeout_s is None else party.ring_timeout_s
 
 
-def _dial(work: Work, want: Arrangement, party: Party) -> None:
-    """Call a party. If nobody but the transferee waits for it, the switch may join the two."""
-    t = work.transfer
-    alone = _joins_on_answer(t, want, work.role_of(party))
-    rescue = t.transferee.leg if alone else None
+def _dial(work: Work, party: Party) -> None:
+    """Call a party. It is armed as soon as its leg is known (`_arm`)."""
     work.why = f"The {work.role_of(party)} is being called."
-    _ring(work, party, rescue)
-    work.note(
-        tries=t.tries + 1,
-        armed=rescue is not None,
-        rescued=Role.TRANSFEREE,
-        rescue_on_answer=rescue is not None,
-        failsafe=c.Trigger.ANSWER if rescue is not None else None,
-    )
+    _ring(work, party)
+    work.note(tries=work.transfer.tries + 1, armed=False, rescued=Role.TRANSFEREE, failsafe=None)
 
 
 def _ring_all(work: Work, *parties: Party) -> None:
@@ -389,7 +381,7 @@ def _ring_all(work: Work, *parties: Party) -> None:
             _ring(work, party)
 
 
-def _ring(work: Work, party: Party, rescue: LegId | None = None) -> None:
+def _ring(work: Work, party: Party) -> None:
     """Call the target for the transferor, or, in a recall, the transferor for the transferee.
 
     Only who stands in for the target gets what the request gave along: a redialled target, and a
@@ -417,7 +409,6 @@ def _ring(work: Work, party: Party, rescue: LegId | None = None) -> None:
             ring_timeout_s=ring_timeout_s(t, party),
             transfer=t.id,
             role=role.value,
-            rescue=rescue,
         )
     )
     work.place(party, Place.RINGING)
@@ -448,8 +439,7 @@ def _bring_together(work: Work, want: Arrangement, roles: tuple[Role, Role]) -> 
         _wait(work, Wait.JOINED, backoff_s(t.policy.join_timeout_s, t.tries), anew=True)
     elif t.joining is None:
         # a failsafe may be connecting the transferee right now: ask before it acts
-        armed = t.armed and not t.rescue_on_answer
-        _wait(work, Wait.FREE, t.policy.rescue_timeout_s if armed else t.policy.join_timeout_s)
+        _wait(work, Wait.FREE, t.policy.rescue_timeout_s if t.armed else t.policy.join_timeout_s)
     elif Place.PARKED in (one.place, other.place):
         _wait(work, Wait.STRANDED, backoff_s(t.policy.rescue_timeout_s, t.tries))
     else:

@@ -485,8 +485,7 @@ def _rings_on(t: Transfer) -> bool:
 def _broken_by(step: Step, command: c.Command) -> str | None:
     if isinstance(command, c.Join):
         return _broken_by_join(step, command)
-    armed = isinstance(command, c.Arm) or (isinstance(command, c.Dial) and command.rescue)
-    if armed and getattr(command, "leg", "") == step.after.target.leg:
+    if isinstance(command, c.Arm) and command.leg == step.after.target.leg:
         return _broken_by_asking(step.after)
     if isinstance(command, c.Split) and not command.repeated:
         left = (step.after.transferor, step.after.transferee)

@@ -43,6 +43,29 @@ def let_hear(work: Work, want: Arrangement) -> bool:
     return ordered
 
 
+def expect_to_be_parked(work: Work, want: Arrangement) -> None:
+    """See that those who wait hear something. A join that died may have left one of them adrift."""
+    t = work.transfer
+    adrift = [role for role in want.hears if _waits(t, want, role) and _is_adrift(t.party(role))]
+    for role in adrift:
+        party = t.party(role)
+        work.rewrite(party, sound=_sound(t, party, want.hears[role]), overtaken=True)
+    if adrift and work.transfer.sound_timer is None:
+        work.note(sounds_left=t.policy.sound_attempts - 1)
+        work.set_sound_timer(t.policy.sound_timeout_s)
+
+
+def _waits(t: Transfer, want: Arrangement, role: Role) -> bool:
+    """Whether a party is to be parked by now."""
+    if want.talk is None:
+        return want.calls is not None or want.pause is not None
+    return role not in want.talk or not all(t.party(one).answered for one in want.talk)
+
+
+def _is_adrift(party: Party) -> bool:
+    return party.place is Place.MOVING and party.sound is None
+
+
 def _is_about_to_talk(t: Transfer, want: Arrangement) -> bool:
     """Whether the target is joined in this step: a sound would only begin in the conversation."""
     pair = () if want.talk is None else tuple(t.party(role) for role in want.talk)

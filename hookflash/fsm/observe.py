@@ -103,11 +103,7 @@ def _rang(work: Work, _event: e.LegProgressed, party: Party) -> News:
 def _answered(work: Work, _event: e.LegAnswered, party: Party) -> News:
     if party.answered:
         return REPEAT
-    news = _has_answered(work, party, Place.MOVING)
-    transferee = work.transfer.transferee
-    if work.transfer.rescue_on_answer and transferee.place is Place.PARKED:
-        work.place(transferee, Place.MOVING)  # the switch connects it on its own, as ordered
-    return news
+    return _has_answered(work, party, Place.MOVING)
 
 
 def _has_answered(work: Work, party: Party, place: Place) -> News:

@@ -24,7 +24,7 @@ def take_over(work: Work, rival: Party) -> None:
     t = work.transfer
     left = (t.target,) if t.target.lives else ()
     others = tuple(one for one in t.rivals if one is not rival)
-    work.note(target=rival, rivals=left + others, rescue_on_answer=False, failsafe=None)
+    work.note(target=rival, rivals=left + others, failsafe=None)
 
 
 def hear(work: Work, event: e.LegFact, rival: Party) -> str | None:

@@ -297,8 +297,6 @@ class Transfer:
     it was found after a swap, the one who is left with the target."""
     failsafe: Trigger | None = None
     """The failsafe that is known to be on the legs."""
-    rescue_on_answer: bool = False
-    """Whether the switch connects the transferee on its own when the target answers."""
     looks: int = 0
     """How many questions this transfer has asked the switch; it numbers them."""
     looks_left: int = 2

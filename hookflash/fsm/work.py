@@ -133,7 +133,7 @@ class Work:
             self.order(c.HangUp(leg=before.leg, cause=cause))
         party = Party(leg, number, Place.UNBORN, answered=False, ring_timeout_s=ring_timeout_s)
         _force(t, role, party)
-        self.note(rescue_on_answer=False, failsafe=None)
+        self.note(failsafe=None)
         if role is Role.TARGET:
             self.note(accepted=False)
 

@@ -118,8 +118,6 @@ def pick_up(work: Work) -> None:
     event = work.event
     if not isinstance(event, PickUpRequested):
         raise InternalError("a call is picked up that nobody has asked for")
-    t = work.transfer
-    on_answer = t.rescue_on_answer  # the transferor may be ringing, with a failsafe
     work.replace(Role.TARGET, event.number, event.leg)
     work.rewrite(
         work.transfer.target,
@@ -128,7 +126,7 @@ def pick_up(work: Work) -> None:
         called=True,
         withheld=event.withheld,
     )
-    work.note(cause=None, accepted=True, rescue_on_answer=on_answer)
+    work.note(cause=None, accepted=True)
 
 
 def put_back(work: Work) -> None:

@@ -80,7 +80,7 @@ ACCEPTING = phase(S.ACCEPTING, accepting.LET_GO, *accepting.BRIEFED,
 )
 COMPLETING = phase(S.COMPLETING, partial.HAND_OVER,
     row(On.ARRANGED, to=S.IDLE, why="Caller and target are talking. The transfer is complete."),
-    *back(On.TARGET_FAILED, On.UNARRANGEABLE),
+    partial.AFTER_A_MOMENT, *back(On.TARGET_FAILED, On.UNARRANGEABLE),
     row(On.TRANSFEREE_HUNG_UP, to=S.ENDING, why="The caller left before it was connected."),
     ignore(On.TARGET_ANSWERED, On.HANDED_OVER, why="The two are being connected."),
 )

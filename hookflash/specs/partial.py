@@ -58,10 +58,13 @@ CALLED = (
         why="The transferor has left the transfer, which waits for the target."),
 )
 
-HAND_OVER = Arrangement(talk=(B, C), outcome=Outcome.TRANSFERRED, leaves_then=(A,))
+AFTER_A_MOMENT = row(On.TARGET_FAILED, given.decided, to=S.ENDING,
+    why="The target has left after a moment, so the call ends.")
+HAND_OVER = Arrangement(talk=(B, C), keeps=True, outcome=Outcome.TRANSFERRED, leaves_then=(A,))
 COMPLETED = (
     row(On.ARRANGED, to=S.IDLE,
         why="Transferee and target are talking. The transfer is complete."),
+    AFTER_A_MOMENT,
     *next_or_rescue(On.TARGET_FAILED, On.UNARRANGEABLE),
     row(On.TARGET_FAILED, to=S.ENDING, why="The target left before it was connected."),
     row(On.TRANSFEREE_HUNG_UP, to=S.ENDING, why="The transferee left before it was connected."),

@@ -133,7 +133,9 @@ def _steps(scene: Narrator, told: RecordInWords) -> Iterator[SequenceStep]:
 def _happening(scene: Narrator, told: RecordInWords) -> Iterator[SequenceStep]:
     at_s, event, said = told.record.at_s, told.record.event, told.said
     match event:
-        case e.LegsJoined() | e.LegsSeparated() | e.LegsReleased():
+        case e.LegsReleased():
+            pass  # people notice nothing
+        case e.LegsJoined() | e.LegsSeparated():
             kind = NoteKind.PARTED if isinstance(event, e.LegsSeparated) else NoteKind.TALK
             over = (scene.who(event.first), scene.who(event.second))
             yield Note(at_s=at_s, text=said.sentence, kind=kind, over=over)

@@ -62,12 +62,6 @@ async def _an_armed_target(scene: Scene) -> None:
     await _rescued(scene, target, second, "an armed target takes the other on its answer")
 
 
-async def _a_target_called_for_another(scene: Scene) -> None:
-    first, second = await scene.part()
-    target = await scene.dial(first, rescue=second)
-    await _rescued(scene, target, second, "Dial with rescue: the target takes the other")
-
-
 async def _a_takeback(scene: Scene) -> None:
     first, second, target = await _consult(scene)
     await scene.join(
@@ -122,7 +116,6 @@ CHECKS = (
     Check("The failsafe joins the remaining legs", _the_failsafe, _LEFT),
     Check("Arm LEFT_ALONE arms a joined leg", _a_first_that_is_armed, _LEFT),
     Check("Arm arms a ringing target", _an_armed_target, _ANSWER),
-    Check("Dial with rescue arms the target from the start", _a_target_called_for_another, _ANSWER),
     Check("A takeback disarms", _a_takeback, _LEFT),
     Check("Release disarms; the last order counts", _a_released_pair, _LEFT),
     Check("Release disarms the second", _a_pair_released_by_its_first, _LEFT),

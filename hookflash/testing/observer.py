@@ -207,7 +207,6 @@ class Scene:
         *,
         number: str = "",
         ring_timeout_s: float = 15.0,
-        rescue: e.LegId | None = None,
         transfer: str = "",
     ) -> e.LegId:
         """Call a target, and wait until its leg is created."""
@@ -219,7 +218,6 @@ class Scene:
                 target=number or self.lab.answering,
                 on_behalf_of=on_behalf_of,
                 ring_timeout_s=ring_timeout_s,
-                rescue=rescue,
                 transfer=transfer,
             )
         )

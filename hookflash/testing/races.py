@@ -83,8 +83,9 @@ async def _takeback(scene: Scene, after_s: float, who: int) -> None:
 
 async def _answer(scene: Scene, after_s: float, who: int) -> None:
     first, second = await scene.part()
-    rescue = second if scene.can.rescues_on_answer and who == 0 else None
-    target = await scene.dial(first, rescue=rescue)
+    target = await scene.dial(first)
+    if scene.can.rescues_on_answer and who == 0:
+        await scene.perform(c.Arm(leg=target, rescue=second))
     promise = "Dial reports the answer"
     await scene.proof(LegAnswered, promise, within_s=TIMEOUT_S, leg=target)
     await trio.sleep(abs(after_s))

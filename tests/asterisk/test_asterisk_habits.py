@@ -269,7 +269,9 @@ async def test_a_target_that_fetches_whom_it_rescues_is_known_by_its_own_number(
             await backend.perform(Split(first=alice, second=bob, transfer="t"))
             await trio.sleep(0.2)
             dial = Dial(leg="t-target", target="2600", on_behalf_of=alice, ring_timeout_s=20)
-            await backend.perform(attrs.evolve(dial, rescue=bob, transfer="t"))
+            await backend.perform(attrs.evolve(dial, transfer="t"))
+            await trio.sleep(0.1)
+            await backend.perform(Arm(leg="t-target", rescue=bob))
             await trio.sleep(0.3)
         await lab.hang_up(alice)
         with trio.fail_after(8):

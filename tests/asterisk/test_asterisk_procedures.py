@@ -245,13 +245,6 @@ def test_who_is_called_back_gets_its_owner() -> None:
         assert "__HOOKFLASH_OWNER" not in said
 
 
-def test_a_target_with_a_rescue_fetches_whom_it_is_for_when_it_answers() -> None:
-    one = dialled(attrs.evolve(DIAL, rescue="b"))
-    assert one.extension == "rescue"
-    assert variables(one).items() >= RESCUES_B.items()
-    assert dialled().extension == "park"
-
-
 def test_dialling_as_the_operator_wants_it() -> None:
     dialling = AsteriskDialling(template="PJSIP/{number}@mytrunk", variables={"SHARED": "1"})
     one = dialled(maker=AsteriskProcedures(party_of=party_of, dialling=dialling))
@@ -511,7 +504,6 @@ def test_a_leg_that_is_not_known_can_not_be_named_to_the_dialplan() -> None:
     for command in (
         JOIN,
         Arm(leg="a", rescue="b"),
-        attrs.evolve(DIAL, rescue="b"),
         attrs.evolve(JOIN, rescue="b"),
     ):
         with pytest.raises(InputError, match="there is no leg [bt]$"):
@@ -598,7 +590,6 @@ LEGS: dict[str, Place] = {
     "hang_up.leg": lambda text: HangUp(leg=text),
 }
 RESCUED: dict[str, Place] = {
-    "dial.rescue": lambda text: attrs.evolve(DIAL, rescue=text),
     "join.rescue": lambda text: attrs.evolve(JOIN, rescue=text),
     "arm.rescue": lambda text: Arm(leg="a", rescue=text),
 }
@@ -709,7 +700,7 @@ BAD_CHANNELS = [
 def test_the_dialplan_reads_no_name_that_is_more_than_a_name(channel: str) -> None:
     """Names of channels hold what was dialled."""
     maker = procedures(b=KnownParty(channel=channel), t=KnownParty(channel=channel))
-    for command in (JOIN, Arm(leg="a", rescue="b"), attrs.evolve(DIAL, rescue="b")):
+    for command in (JOIN, Arm(leg="a", rescue="b")):
         with pytest.raises(InputError, match="the channel .* is not allowed"):
             maker.of(command)
 

@@ -45,6 +45,9 @@ TARGETS: Final = ("C", "D")
 TO_REST_MS: Final = 3700
 """From the last step to the comparison: two failsafes one after the other have acted by then."""
 RACE_MS: Final = 12
+
+CALLED_MS: Final = 60
+"""After this time a called leg is there, and can be armed."""
 WATCHED: Final = (
     "HOOKFLASH_AFTER",
     "HOOKFLASH_ARMED",
@@ -128,7 +131,6 @@ def command_of(  # noqa: C901, PLR0911 - a table
                 caller=caller,
                 ring_timeout_s=20,
                 transfer="t",
-                rescue=ids[more[0]] if more else None,
             )
         case "split":
             return Split(first=leg, second=ids[other], transfer="t", kind="attended")
@@ -204,11 +206,11 @@ class _Draw:
         free = [leg for leg in TARGETS if not any(s.leg == leg for s in self.steps)]
         if not free:
             return False
-        how = self.dice.choice(("direct", "dialplan"))
-        if self.dice.random() < 0.25:
-            how += "," + self.dice.choice("AB")
-        self.add("dial", free[0], how)
+        self.add("dial", free[0], self.dice.choice(("direct", "dialplan")))
         self.ringing[free[0]] = self.at_ms
+        if self.dice.random() < 0.25:
+            self.at_ms += CALLED_MS
+            self.add("arm", free[0], f"{self.dice.choice('AB')},{Trigger.ANSWER.value}")
         return True
 
     def answer(self) -> bool:

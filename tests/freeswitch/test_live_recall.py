@@ -231,3 +231,38 @@ async def test_the_next_controller_goes_on_with_the_recall(dialling: Dialling) -
             recalled = name_of_recall(transfer.id, 1)
             await lab.refuse(recalled)
             await talking(engine, bob, name_of_fallback(transfer.id))
+
+
+TRIES = 30
+
+
+@both_ways
+async def test_a_target_that_leaves_as_it_is_joined_takes_nobody_along(dialling: Dialling) -> None:
+    """Some 0 to 90 ms after its answer: before they talk the transferor is called back.
+
+    Where neither leg parks, FreeSWITCH ends the other one too (DESTINATION_OUT_OF_ORDER).
+    """
+    policy = attrs.evolve(Policy(), recall_ring_timeout_s=5.0)
+    seen: list[Outcome] = []
+    async with (
+        open_live_lab(settings(dialling)) as lab,
+        open_engine(lab.backend, account=Account(policy=policy)) as engine,
+    ):
+        for number in range(TRIES):
+            legs = await lab.call(caller=ANSWERS)
+            await both_known(engine, legs)
+            transfer = await engine.transfer(legs[0], lab.ringing, kind=Kind.BLIND)
+            target = f"{transfer.id}-target"
+            await lab.phone(target)
+            await trio.sleep(0.3)  # it rings
+            await lab.answer(target)
+            await trio.sleep(0.003 * number)
+            await lab.hang_up(target)
+            with trio.fail_after(20):
+                seen.append((await transfer.outcome()).outcome)
+            await lab.switch.api("hupall")
+            with trio.fail_after(10):
+                while await lab.switch.channels():
+                    await trio.sleep(0.05)
+    assert {*seen} <= {Outcome.RECALLED, Outcome.TRANSFERRED}, seen
+    assert Outcome.RECALLED in seen, seen

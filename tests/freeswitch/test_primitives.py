@@ -159,14 +159,13 @@ def test_what_is_kept_is_one_line_and_comes_back_or_is_lost_alone(said: dict[str
 # ---------------------------------------------------------------------------- text
 
 
-def originate(*variables: tuple[str, str], takes: str | None = None) -> str:
-    return line_of(Originate("t", "1003", "user/1003", variables, takes))
+def originate(*variables: tuple[str, str]) -> str:
+    return line_of(Originate("t", "1003", "user/1003", variables))
 
 
 def test_a_comma_in_a_value_does_not_end_it() -> None:
     line = originate(("origination_uuid", "t"), ("export_vars", "one,two"))
     assert line == "originate {origination_uuid=t,export_vars=one\\,two}user/1003 &park()"
-    assert originate(takes="b") == "originate {}user/1003 &intercept(b)"
 
 
 def test_variables_that_are_set_together_need_no_escape_for_commas() -> None:

@@ -48,7 +48,9 @@ TAKES_B = (
     "exec_after_bridge_app=execute_extension;"
     r"exec_after_bridge_arg=sched_transfer:+2\\sintercept:b\\sinline,park inline"
 )
-DISARMED = "exec_after_bridge_app=;exec_after_bridge_arg=;execute_on_answer="
+DISARMED = (
+    "exec_after_bridge_app=;exec_after_bridge_arg=;execute_on_answer=;api_before_bridge_hookflash="
+)
 PARKS = (
     "park_after_bridge={park};hangup_after_bridge={end};uuid_bridge_park_on_cancel=true;"
     "park_timeout=1860;playback_timeout_sec=1860;"
@@ -203,12 +205,6 @@ def test_a_leg_never_gets_the_account_of_the_party_that_it_is_called_for() -> No
     assert "hookflash_account" not in line
 
 
-def test_dial_with_a_rescue_intercepts_on_answer() -> None:
-    (line,) = lines(attrs.evolve(DIAL, rescue="b"))
-    assert "return_ring_ready" not in line  # it would intercept before it has answered
-    assert line.endswith("}loopback/1003/default &intercept(b)")
-
-
 def test_dialling_as_the_operator_wants_it() -> None:
     dialling = Dialling(template="sofia/gateway/gw/{number}", variables={"absolute_codec": "PCMA"})
     line = dialled(Procedures(dialling=dialling).of(DIAL))
@@ -332,7 +328,9 @@ def test_join_and_end_afterwards() -> None:
 def test_join_with_a_rescue_and_disarmed_legs() -> None:
     procedure = Procedures().of(attrs.evolve(JOIN, rescue="b", disarm=("c", "d")))
     parks = PARKS.format(park="true", end="false") + DISARMED
-    told = PARKS.format(park="false", end="false") + (f"{TAKES_B};execute_on_answer=")
+    told = PARKS.format(park="false", end="false") + (
+        f"{TAKES_B};execute_on_answer=;api_before_bridge_hookflash="
+    )
     # a disarmed leg parks: its partner may leave before the bridge is ordered
     disarmed = f"park_after_bridge=true;hangup_after_bridge=false;{DISARMED}"
     assert tuple(map(line_of, procedure.before)) == (  # who is to be disarmed may be gone
@@ -393,7 +391,10 @@ def test_a_takeback_asks_whether_the_failsafe_has_caught_the_transferee() -> Non
 
 def test_arm() -> None:
     assert lines(Arm(leg="t", rescue="b")) == (
-        "uuid_setvar_multi t park_after_bridge=false;hangup_after_bridge=true",
+        (
+            "uuid_setvar_multi t park_after_bridge=false;hangup_after_bridge=true;"
+            "api_before_bridge_hookflash=sched_del hookflash-return-b"
+        ),
         "uuid_setvar t execute_on_answer sched_transfer +2 intercept:b inline",
     )
 
@@ -595,7 +596,6 @@ LEGS: dict[str, Place] = {
     "tone.leg": lambda text: PlayTone(leg=text, tone=Recording("m")),
     "dial.leg": lambda text: attrs.evolve(DIAL, leg=text),
     "dial.transfer": lambda text: attrs.evolve(DIAL, transfer=text),
-    "dial.rescue": lambda text: attrs.evolve(DIAL, rescue=text),
     "join.first": lambda text: attrs.evolve(JOIN, first=text),
     "join.second": lambda text: attrs.evolve(JOIN, second=text),
     "join.rescue": lambda text: attrs.evolve(JOIN, rescue=text),

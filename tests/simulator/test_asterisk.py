@@ -332,28 +332,6 @@ def test_nobody_is_parked_for_ever() -> None:
     assert {e.cause for e in lab.told if isinstance(e, LegHungUp)} == {"RECOVERY_ON_TIMER_EXPIRE"}
 
 
-def test_who_is_called_with_a_failsafe_fetches_the_transferee_at_once() -> None:
-    lab = Asterisk()
-    lab.split()
-    lab.target(rescue=lab.b)
-    assert lab.peers == {lab.a: None, lab.b: "c", "c": lab.b}
-    assert LegParked(leg="c") not in lab.told
-
-
-def test_a_target_that_finds_nobody_to_fetch_ends() -> None:
-    lab = Asterisk()
-    lab.split()
-    lab.world.perform(
-        Dial(leg="c", target="1003", on_behalf_of=lab.a, ring_timeout_s=5, rescue=lab.b)
-    )
-    lab.wait(0.2)
-    lab.world.hang_up(lab.b)
-    lab.wait(0.1)
-    lab.world.answer("c")
-    lab.wait(0.2)
-    assert lab.peers == {lab.a: None}
-
-
 @pytest.mark.parametrize(
     ("number", "cause"),
     [("1003", "NO_ANSWER"), ("1005", "USER_BUSY"), ("999", "INVALID_NUMBER_FORMAT")],

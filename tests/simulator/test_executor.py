@@ -349,14 +349,6 @@ def test_an_armed_target_takes_the_rescue_when_nobody_fetches_it() -> None:
     ]
 
 
-def test_a_target_that_is_dialled_with_a_rescue_takes_it_when_it_answers() -> None:
-    controller = Controller(Manual())
-    rescue = Dial(leg=C, target="2600", on_behalf_of=A, ring_timeout_s=20.0, rescue=B)
-    controller.say(Split(first=A, second=B), rescue)
-    controller.world.answer(C)
-    assert controller.say() == [LegAnswered(leg=C), LegsJoined(first=C, second=B)]
-
-
 def test_release() -> None:
     controller = consulting()
     assert controller.say(Release(first=A, second=C)) == [LegsReleased(first=A, second=C)]

@@ -129,15 +129,9 @@ exten => left,1,Set(HOOKFLASH_PEER=)
  same => n,Hangup()
 
 ; The failsafe: the leg to be rescued is sent to `fetched`, and bridges itself with this leg.
-; A target that was called after the transferor had left comes here directly.
 exten => rescue,1,Set(HOOKFLASH_ARMED=)
  same => n,Set(HOOKFLASH_AFTER=)
- same => n,GotoIf($["${HOOKFLASH_NUMBER}" = ""]?known)
- same => n,Set(CALLERID(num)=${HOOKFLASH_NUMBER})
- same => n,Set(CALLERID(name)=)
- same => n,Set(CALLERID(pres)=allowed)
- same => n,Set(HOOKFLASH_NUMBER=)
- same => n(known),Set(TIMEOUT(absolute)=OWN_LIMIT)
+ same => n,Set(TIMEOUT(absolute)=OWN_LIMIT)
  same => n,Set(SHARED(HOOKFLASH_PEER,${HOOKFLASH_RESCUE})=${CHANNEL})
  same => n,ChannelRedirect(${HOOKFLASH_RESCUE},CONTEXT,fetched,1)
  same => n,Set(HOOKFLASH_RESCUE=)

@@ -149,7 +149,7 @@ class Redirect:
 
 @attrs.frozen
 class OriginateChannel:
-    """ARI `POST /channels`: call a party, and send it to an extension of ours when it answers."""
+    """ARI `POST /channels`: call a party, and send it to our extension `park` when it answers."""
 
     leg: LegId
     number: str
@@ -159,7 +159,6 @@ class OriginateChannel:
     """The caller that the phone shows: `"Alice" <1001>`."""
     timeout_s: int
     variables: Variables
-    extension: str = "park"
 
 
 @attrs.frozen

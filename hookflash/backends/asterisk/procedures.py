@@ -310,8 +310,6 @@ class AsteriskProcedures:
             p.LIMIT_S: str(_seconds(self._park_limit_s)),
             **({"CALLERID(pres)": "prohib"} if withheld else {}),
             **self._owned_by(command.account, command.owner_id),
-            # a target that is called after the transferor has left fetches the transferee at once
-            **({} if command.rescue is None else self._rescuing(command.rescue)),
             **dialling.variables,
         }
         originate = p.OriginateChannel(
@@ -321,7 +319,6 @@ class AsteriskProcedures:
             caller=f'"{_shown(command.caller_prefix + name)}" <{number_shown}>',
             timeout_s=_seconds(command.ring_timeout_s),
             variables=tuple(variables.items()),
-            extension="park" if command.rescue is None else "rescue",
         )
         return p.AsteriskProcedure(steps=(originate,))
 

@@ -103,7 +103,7 @@ def channel_request(leg: LegId) -> Request:
 
 
 def originate_request(step: p.OriginateChannel, context: str) -> Request:
-    """Call a party, and send it to an extension of ours when it answers."""
+    """Call a party, and send it to the extension `park` when it answers."""
     far = {"otherChannelId": f"{step.leg}{FAR_HALF}"} if step.endpoint.startswith("Local/") else {}
     return Request(
         method="POST",
@@ -111,7 +111,7 @@ def originate_request(step: p.OriginateChannel, context: str) -> Request:
         body={
             "endpoint": step.endpoint,
             "context": context,
-            "extension": step.extension,
+            "extension": "park",
             "priority": 1,
             "channelId": step.leg,
             "callerId": step.caller,

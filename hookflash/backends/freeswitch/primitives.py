@@ -95,15 +95,13 @@ class Bridge:
 
 @attrs.frozen
 class Originate:
-    """`originate`: call a party. It takes long, and goes by `bgapi`."""
+    """`originate … &park()`: call a party. It takes long, and goes by `bgapi`."""
 
     leg: LegId
     number: str
     dial_string: str
     variables: Variables
     """The first one is `origination_uuid`, the leg's id."""
-    takes: LegId | None = None
-    """The leg that it intercepts on its answer; None: it is parked."""
 
 
 @attrs.frozen
@@ -270,7 +268,12 @@ PART: Final = "hookflash_part"
 """The variable of a leg that names the one that takes part in its conversation: the switch reports
 the beginning and the end of that on the leg itself, without the other."""
 
+ON_BRIDGE: Final = "api_before_bridge_hookflash"
+"""FreeSWITCH runs what stands in any variable whose name begins with `api_before_bridge` when a
+conversation begins; with `api_on_answer`, when the leg answers."""
+
 OURS: Final = (
+    ON_BRIDGE,
     "hookflash_before",
     "hookflash_join",
     "hookflash_kind",

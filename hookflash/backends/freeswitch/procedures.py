@@ -350,7 +350,7 @@ class Procedures:
         # through the dialplan to the phone's own leg
         carried += [*context, *(name for name in dialling.variables if name not in carried)]
         dial_string = dialling.dial_string(number, command.account)
-        parks_ringing = command.rescue is None and not dial_string.startswith("loopback/")
+        parks_ringing = not dial_string.startswith("loopback/")
         variables = {
             "origination_uuid": leg,
             "origination_caller_id_number": checked(ALLOWED_NUMBER, shown or "0", "caller"),
@@ -366,7 +366,6 @@ class Procedures:
             ),
             p.KEPT: p.NOTHING_KEPT,
             **(_parked_ringing(leg) if parks_ringing else {}),
-            **({} if command.rescue is None else _stays(command.rescue)),
             # Nothing about bridges or parks: the far half of a loopback leg would inherit it, and
             # be parked when its phone hangs up. A join sets all that on the right leg.
             # A loopback leg that bows out would be replaced by an unknown one
@@ -385,9 +384,6 @@ class Procedures:
             number=number,
             dial_string=dial_string,
             variables=tuple(variables.items()),
-            # the failsafe of a target that is called after the transferor has left: on its answer
-            # the switch itself gives it the transferee
-            takes=None if command.rescue is None else _leg(command.rescue),
         )
         if not parks_ringing:
             return p.Procedure(steps=(originate,))
@@ -449,10 +445,13 @@ class Procedures:
         # Some time after its answer, not at once: a leg that intercepts while its `&park()` begins
         # may kill the other leg (measured: 1 of 6 tries with a loopback leg). By then a living
         # controller has joined the two and cancelled this.
-        rescue = f"sched_transfer +{RESCUE_AFTER_S} intercept:{_leg(command.rescue)} inline"
+        rescued = _leg(command.rescue)
+        rescue = f"sched_transfer +{RESCUE_AFTER_S} intercept:{rescued} inline"
+        # once they talk, the switch no longer sends the other one back on its own (`Fetch`)
+        stays = {p.ON_BRIDGE: f"sched_del {return_group(rescued)}"}
         return p.Procedure(
             steps=(
-                _set(command.leg, _ENDS | (_SILENT if command.undisclosed else {})),
+                _set(command.leg, _ENDS | stays | (_SILENT if command.undisclosed else {})),
                 p.SetVariable(_leg(command.leg), "execute_on_answer", rescue),
             )
         )
@@ -529,15 +528,6 @@ def _send_back(command: c.SendBack) -> p.Procedure:
     )
 
 
-_ON_ANSWER: Final = "api_on_answer_hookflash"
-"""FreeSWITCH runs what stands in any variable whose name begins with `api_on_answer`."""
-
-
-def _stays(caller: LegId) -> dict[str, str]:
-    """Let a target that answers cancel the scheduled return of the caller that it gets."""
-    return {_ON_ANSWER: f"sched_del {return_group(_leg(caller))}"}
-
-
 def _parked_ringing(leg: LegId) -> dict[str, str]:
     """Let a target be parked as soon as its phone rings, so that it can be joined on its answer.
 
@@ -551,7 +541,10 @@ def _parked_ringing(leg: LegId) -> dict[str, str]:
     dialplan's own `bridge` would end as soon as a phone rings, without its timeout and the next
     number of a hunt group; a second loopback behind it hangs up (DESTINATION_OUT_OF_ORDER).
     """
-    return {"return_ring_ready": "true", _ON_ANSWER: f"sched_del {ringing_group(leg)}"}
+    return {
+        "return_ring_ready": "true",
+        "api_on_answer_hookflash": f"sched_del {ringing_group(leg)}",
+    }
 
 
 def _was_sent(leg: LegId, where: str) -> p.VariableCheck:
@@ -716,6 +709,7 @@ _DISARMED: Final = {
     "exec_after_bridge_app": "",
     "exec_after_bridge_arg": "",
     "execute_on_answer": "",
+    p.ON_BRIDGE: "",
 }
 
 

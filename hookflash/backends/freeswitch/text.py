@@ -16,10 +16,9 @@ def line_of(primitive: p.Primitive) -> str:
 
 
 def _originated(originate: p.Originate) -> str:
-    app = "park()" if originate.takes is None else f"intercept({originate.takes})"
     # a comma within a value (a list of variables to export) would end it
     escaped = ((name, _quoted(value.replace(",", "\\,"))) for name, value in originate.variables)
-    return f"originate {{{_listed(escaped, ',')}}}{originate.dial_string} &{app}"
+    return f"originate {{{_listed(escaped, ',')}}}{originate.dial_string} &park()"
 
 
 def _quoted(value: str) -> str:

@@ -490,6 +490,7 @@ class Bridges(Parking):
         first.place = second.place = ChannelPlace.JOINED
         self._report(LegsJoined(first=first.id, second=second.id))
         for leg in (first, second):
+            self._run_api(leg, "api_before_bridge_hookflash")
             keys, leg.unread = leg.unread, []
             if keys and self._random() < odds.KEYS_READ:
                 for key in keys:

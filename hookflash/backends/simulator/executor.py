@@ -206,6 +206,5 @@ class Executor:
             step.number,
             variables,
             account=variables.get("hookflash_account", ""),
-            takes=step.takes,
             dial_string=step.dial_string,
         )

@@ -34,6 +34,8 @@ class Rescue(Early, ABC):
 
     _scheduled: dict[LegId, object]
     """Scheduled intercepts, by leg."""
+    _by_group: dict[str, object]
+    """Other scheduled tasks, by their group."""
     _tasks_named: int = 0
 
     def _rescue(self, leg: SimulatedChannel) -> None:
@@ -54,6 +56,11 @@ class Rescue(Early, ABC):
         self._tasks_named += 1
         leg.variables["last_sched_id"] = str(self._tasks_named)
         self._after(self._whole_seconds(after_s), partial(self._fall_due, leg, wanted, task))
+
+    def _run_api(self, leg: SimulatedChannel, variable: str) -> None:
+        """`sched_del GROUP`, in a variable that the switch runs: a scheduled task is cancelled."""
+        group = leg.variables.get(variable, "").removeprefix("sched_del ")
+        self._by_group.pop(group, None)
 
     def _fall_due(self, leg: SimulatedChannel, wanted: LegId, task: object) -> None:
         if leg.cause or self._scheduled.get(leg.id) is not task:

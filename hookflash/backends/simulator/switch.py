@@ -339,8 +339,7 @@ class Switch(Bridges):
     def _answered(self, channel: SimulatedChannel) -> None:
         channel.answered = True
         self._report(e.LegAnswered(leg=channel.id))
-        group = channel.variables.get("api_on_answer_hookflash", "").removeprefix("sched_del ")
-        self._by_group.pop(group, None)
+        self._run_api(channel, "api_on_answer_hookflash")
         if channel.call is not None:
             self._after(
                 self._span(_ANSWER_TO_CALL_S), partial(self._connect, channel.call, channel)

@@ -124,8 +124,6 @@ class AsteriskChannel:
     called_for: LegId = ""
     address: str = ""
     """Where its phone was called: the number, and `@` and the context if it was called in one."""
-    goes_to: str = "park"
-    """The extension of ours to which it goes after its answer."""
     part_of: AsteriskChannel | None = None
     """In whose conversation it takes part."""
     music: HeardSound | None = None

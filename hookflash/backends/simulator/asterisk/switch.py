@@ -345,7 +345,6 @@ class SimulatedAsterisk(Dialplan):
             self._tell(channel)
             self._show(channel, shown)
             self._ring_phone(channel.id, channel.address)
-        channel.goes_to = step.extension
         self._after(step.timeout_s, partial(self._ring_out, channel))
         return None
 
@@ -385,7 +384,7 @@ class SimulatedAsterisk(Dialplan):
         if channel.cause or channel.app is not App.CALLED or channel.is_sent:
             return
         if caller is None:
-            channel.place = DialplanPlace(DEFAULT_CONTEXT, channel.goes_to)
+            channel.place = DialplanPlace(DEFAULT_CONTEXT, "park")
             self._go_on(channel)
             return
         caller.calls = None
