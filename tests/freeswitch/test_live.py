@@ -134,7 +134,7 @@ KILLED: dict[str, tuple[str, str, str, str, str]] = {
         "consulting LegsJoined",
         "transferor",
         "alone: transferee and target",
-        "idle TransferFound transferred",
+        "completing TransferFound None",
     ),
     "the target leaves the consultation": (
         "2600",
@@ -155,7 +155,7 @@ KILLED: dict[str, tuple[str, str, str, str, str]] = {
         "partial LegHungUp",
         "",
         "alone: transferee and target",
-        "idle TransferFound transferred",
+        "completing TransferFound None",
     ),
     "the target answers": (
         "2600",
