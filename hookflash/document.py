@@ -1,4 +1,7 @@
-"""Checks documents that people write (TOML, JSON) against a JSON Schema, with readable faults."""
+"""Reads documents that people write (TOML, JSON), and checks them against a JSON Schema.
+
+Faults are readable: each names its place, what is allowed, and the fix.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,11 @@ import difflib
 import itertools
 import json
 import math
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
-from typing import Any, cast
+from pathlib import Path
+from typing import Any, Final, cast
 
 from jsonschema import Draft202012Validator, ValidationError
 
@@ -28,6 +33,55 @@ _KINDS = {
 
 _SHOWN = 60
 """How many characters of an invalid value an error repeats."""
+
+MAX_CONFIG_BYTES: Final = 1_000_000
+"""No file that a person wrote is larger."""
+
+
+def read_limited(file: Path, kind: str = "configuration file") -> bytes:
+    """Read a file of at most `MAX_CONFIG_BYTES`.
+
+    Raises:
+        InputError: it can't be read, or is too large.
+    """
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(MAX_CONFIG_BYTES + 1)
+    except OSError as error:
+        what = f"can't be read: {error.strerror}"
+        raise InputError(what, where=str(file), hint=f"name a {kind}") from error
+    if len(data) > MAX_CONFIG_BYTES:
+        raise InputError("is too large", where=str(file), hint=f"at most {MAX_CONFIG_BYTES} bytes")
+    return data
+
+
+def read_document(file: Path) -> object:
+    """Read a JSON or TOML file.
+
+    Raises:
+        InputError: it can't be read, or is invalid.
+    """
+    text = read_limited(file)
+    try:
+        if file.suffix == ".toml":
+            return tomllib.loads(text.decode("utf-8-sig"))
+        return cast("object", json.loads(text, object_pairs_hook=_no_key_twice))
+    except InputError as error:
+        raise InputError(error.what, where=str(file), hint=error.hint) from error
+    except (ValueError, RecursionError) as error:
+        kind = "TOML" if file.suffix == ".toml" else "JSON"
+        what = f"is not valid {kind}: {error}"
+        raise InputError(what, where=str(file), hint=f"write {kind}") from error
+
+
+def _no_key_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Refuse duplicate keys, of which Python's JSON parser silently drops the first."""
+    found: dict[str, object] = {}
+    for key, value in pairs:
+        if key in found:
+            raise InputError(f"the key {key!r} is given twice", hint="give it once")
+        found[key] = value
+    return found
 
 
 def load_schema(name: str) -> Mapping[str, Any]:

@@ -21,7 +21,7 @@ import pytest
 import trio
 
 from hookflash.backends.simulator.faults import Faults
-from hookflash.cli import main, proofs, recorded, remote
+from hookflash.cli import main, proofs, remote, simulated
 from hookflash.events import Event, Kind
 from hookflash.fsm.machine import Rulebook, Step
 from hookflash.fsm.transfer import State, Transfer
@@ -658,7 +658,7 @@ def test_whoever_interrupts_is_obeyed(say: Say, monkeypatch: pytest.MonkeyPatch)
     def interrupted(*_arguments: object, **_options: object) -> Run:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(recorded, "run_scenario", interrupted)
+    monkeypatch.setattr(simulated, "run_scenario", interrupted)
     told = say("simulate", COMPLETE)
     assert (told.status, told.err) == (130, "")
 

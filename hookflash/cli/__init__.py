@@ -10,15 +10,13 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError
 from rich.console import Console
 
 from hookflash.cli.terminal import USAGE, plain
 from hookflash.errors import HookflashError
-from hookflash.fsm.render import render
-from hookflash.specs.catalog import SPECS
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as in shells: 128 plus the signal's number."""
@@ -28,10 +26,9 @@ app = App(
     help="Attended transfer for any phone: run the service, control it, simulate, inspect.",
     suppress_keyboard_interrupt=False,
 )
-spec = App(name="spec", help="The transfer tables.")
-app.command(spec)
 
 COMMANDS = {
+    "spec": "tables:app",
     "serve": "service:serve",
     "keys": "keys:app",
     "journal": "history:app",
@@ -43,7 +40,7 @@ COMMANDS = {
     "asterisk": "asterisk:app",
     "pbx": "pbx:pbx",
     "check-config": "config:check_config",
-    "simulate": "recorded:simulate",
+    "simulate": "simulated:simulate",
     "replay": "recorded:replay",
     "emulate": "emulator:emulate",
     "prove": "proofs:prove",
@@ -53,26 +50,6 @@ COMMANDS = {
 
 for _name, _place in COMMANDS.items():
     app.command(f"hookflash.cli.{_place}", name=_name)
-
-
-@spec.command
-def show(
-    name: Annotated[
-        Literal["attended", "blind", "hold", "move", "park", "handover"],
-        Parameter(help="Which table."),
-    ],
-    /,
-    *,
-    format: Annotated[  # noqa: A002 - the option's name is --format, as people expect it
-        Literal["table", "mermaid", "dot", "json"], Parameter(help="Output format.")
-    ] = "table",
-) -> int:
-    """Print a transfer table.
-
-    Example: hookflash spec show attended
-    """
-    print(render(SPECS[name], format), end="")
-    return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -26,8 +26,9 @@ from hookflash.backends.asterisk.readiness import HIDES_DIGITS, NEEDED
 from hookflash.backends.base import Rejected
 from hookflash.cli.terminal import USAGE, plain, terminal
 from hookflash.dialling.features_conf import convert_features, features_faults, parse_features
+from hookflash.document import read_limited
 from hookflash.server.config import AsteriskKeys
-from hookflash.server.read_config import asterisk_settings, read_config, read_limited
+from hookflash.server.read_config import asterisk_settings, read_config
 
 CONNECT_S = 10.0
 """How long `check` waits for a switch."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import tomllib
 from pathlib import Path
 from typing import Annotated, TypeAlias, cast
 
@@ -19,10 +18,11 @@ from hookflash.dialling.metaflows import (
     parse_metaflows,
 )
 from hookflash.dialling.timing import CodeTiming, explain_timing
+from hookflash.document import read_document
 from hookflash.engine.account_advice import account_advice
 from hookflash.errors import InputError, InputErrors
 from hookflash.journal.step import DEFAULT_ACCOUNT
-from hookflash.server.read_config import read_config, read_limited
+from hookflash.server.read_config import read_config
 
 
 def check_config(
@@ -116,41 +116,3 @@ def _service_checked(file: Path) -> _Checked:
             timing += examined[2]
         advice += account_advice(config.account(name), f"{file}: $.{place}.rules")
     return [], advice, timing
-
-
-def read_document(file: Path) -> object:
-    """Read a JSON or TOML file.
-
-    Raises:
-        InputError: it can't be read, or is invalid.
-    """
-    text = read_limited(file)
-    try:
-        if file.suffix == ".toml":
-            return tomllib.loads(text.decode("utf-8-sig"))
-        return cast("object", json.loads(text, object_pairs_hook=_no_key_twice))
-    except InputError as error:
-        raise InputError(error.what, where=str(file), hint=error.hint) from error
-    except (ValueError, RecursionError) as error:
-        kind = "TOML" if file.suffix == ".toml" else "JSON"
-        what = f"is not valid {kind}: {error}"
-        raise InputError(what, where=str(file), hint=f"write {kind}") from error
-
-
-def _no_key_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Refuse duplicate keys, of which Python's JSON parser silently drops the first."""
-    found: dict[str, object] = {}
-    for key, value in pairs:
-        if key in found:
-            raise InputError(f"the key {key!r} is given twice", hint="give it once")
-        found[key] = value
-    return found
-
-
-def read_metaflows(file: Path) -> Metaflows:
-    """Read an account's feature codes.
-
-    Raises:
-        InputError: they are invalid.
-    """
-    return parse_metaflows(read_document(file), f"{file}: $")

@@ -14,8 +14,8 @@ import attrs
 import msgspec
 from cyclopts import App, Parameter, validators
 
+from hookflash.cli.diagram import Diagram, write_diagram
 from hookflash.cli.keys import journal_of
-from hookflash.cli.recorded import Diagram, write_diagram
 from hookflash.cli.terminal import counted, plain, printable, terminal
 from hookflash.engine.record import Parties, Record
 from hookflash.errors import InputError

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from hookflash.backends.simulator.character import Character
 from hookflash.backends.simulator.faults import Faults
-from hookflash.cli.recorded import SCENARIOS, scenario_files
+from hookflash.cli.simulated import SCENARIOS, scenario_files
 from hookflash.cli.terminal import plain, table_of, terminal
 from hookflash.events import Kind
 from hookflash.scenarios.findings import ProofFinding, ProofFindings, finding_of

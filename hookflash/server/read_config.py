@@ -24,7 +24,7 @@ from hookflash.called import ALLOWED_NUMBER, MOST_QUESTIONS, MOST_RECALLS, MOST_
 from hookflash.dialling.metaflows import parse_metaflows
 from hookflash.dialling.numbering import parse_numbering
 from hookflash.dialling.numbers import rewrite_faults
-from hookflash.document import faults_of_numbers, meant, place_in
+from hookflash.document import faults_of_numbers, meant, place_in, read_limited
 from hookflash.engine.account_faults import account_faults
 from hookflash.engine.legs import Account
 from hookflash.errors import InputError, InputErrors, RequestRefused
@@ -46,9 +46,6 @@ from hookflash.server.config import (
 )
 from hookflash.server.tenants import check_dialling
 from hookflash.transfer_context import check_caller
-
-MAX_CONFIG_BYTES: Final = 1_000_000
-"""No file that a person wrote is larger."""
 
 ALLOWED_NAME: Final = re.compile(r"[0-9A-Za-z_.-]{1,64}")
 """Names of switches; they appear in URLs, logs and metrics."""
@@ -80,23 +77,6 @@ def read_config(file: Path) -> Config:
         what = f"is not valid TOML: {error}"
         raise InputError(what, where=str(file), hint="write TOML") from error
     return parse_config(document, where=f"{file}: $", beside=file.parent)
-
-
-def read_limited(file: Path, kind: str = "configuration file") -> bytes:
-    """Read a file of at most `MAX_CONFIG_BYTES`.
-
-    Raises:
-        InputError: it can't be read, or is too large.
-    """
-    try:
-        with file.open("rb") as opened:
-            data = opened.read(MAX_CONFIG_BYTES + 1)
-    except OSError as error:
-        what = f"can't be read: {error.strerror}"
-        raise InputError(what, where=str(file), hint=f"name a {kind}") from error
-    if len(data) > MAX_CONFIG_BYTES:
-        raise InputError("is too large", where=str(file), hint=f"at most {MAX_CONFIG_BYTES} bytes")
-    return data
 
 
 def parse_config(

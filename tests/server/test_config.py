@@ -15,6 +15,7 @@ import trustme
 from lab import SWITCH, Lab, config_of, open_lab
 from trio.testing import MockClock
 
+from hookflash.document import MAX_CONFIG_BYTES
 from hookflash.engine.rules import Rights
 from hookflash.errors import InputError, RequestRefused
 from hookflash.journal.database import Sync
@@ -32,7 +33,6 @@ from hookflash.server.config import (
     Simulator,
 )
 from hookflash.server.read_config import (
-    MAX_CONFIG_BYTES,
     freeswitch_settings,
     parse_config,
     read_config,
