@@ -224,8 +224,7 @@ def _disarm(work: Work) -> None:
     party = next(alone, None)
     if not t.armed or t.tries or party is None:
         return
-    others = tuple(other.leg for other in t.parties if other is not party)
-    work.order(c.Park(leg=party.leg, unless_with=others, disarms=True))
+    work.order(c.Park(leg=party.leg, unless_with=t.legs_beside(party), disarms=True))
     work.place(party, Place.MOVING)
     work.note(tries=1)
 
@@ -555,17 +554,17 @@ def _bring_in(work: Work, one: Party, role: Role) -> bool:
     part = Conversation(one.leg)
     if not third.lives or (third.sound == part and third.hears):
         return False
-    others = tuple(party.leg for party in t.parties if party is not third)
     if t.tries >= _attempts_to_take_part(t):
         pass
     elif third.place is Place.PARKED and (third.sound != part or work.overdue):
+        others = t.legs_beside(third)
         work.order(c.TakePart(leg=third.leg, of=one.leg, unless_with=others))
         work.place(third, Place.MOVING)
         work.rewrite(t.party(role), sound=part)
         work.note(tries=t.tries + 1)
         work.why = f"The {role} is being brought into the conversation."
     elif third.place is Place.MOVING and work.overdue:
-        work.order(c.Park(leg=third.leg, unless_with=others))
+        work.order(c.Park(leg=third.leg, unless_with=t.legs_beside(third)))
         work.note(tries=t.tries + 1)
     _wait(work, Wait.PART, backoff_s(t.policy.sound_timeout_s, max(t.tries, 1)))
     return True
@@ -638,5 +637,4 @@ def _park(work: Work, left: list[Party]) -> None:
     work.note(tries=1)
     for party in left:
         if party.place is Place.MOVING:
-            others = tuple(other.leg for other in work.transfer.parties if other is not party)
-            work.order(c.Park(leg=party.leg, unless_with=others))
+            work.order(c.Park(leg=party.leg, unless_with=work.transfer.legs_beside(party)))

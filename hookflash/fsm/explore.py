@@ -483,6 +483,12 @@ def _rings_on(t: Transfer) -> bool:
 
 
 def _broken_by(step: Step, command: c.Command) -> str | None:
+    if isinstance(command, c.Park | c.TakePart) and not all(command.unless_with):
+        return "an order names a leg that is not there: no switch takes it"
+    return _broken_promise_by(step, command)
+
+
+def _broken_promise_by(step: Step, command: c.Command) -> str | None:
     if isinstance(command, c.Join):
         return _broken_by_join(step, command)
     if isinstance(command, c.Arm) and command.leg == step.after.target.leg:

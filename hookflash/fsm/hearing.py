@@ -149,7 +149,7 @@ def _leave_conversation(work: Work, party: Party, sound: Sound) -> None:
     """Park a party that takes part in a conversation. It then hears a sound."""
     part_of = party.sound.leg if isinstance(party.sound, Conversation) else ""
     role = work.role_of(party)
-    others = tuple(other.leg for other in work.transfer.parties if other is not party)
+    others = work.transfer.legs_beside(party)
     work.order(c.Park(leg=party.leg, part_of=part_of, unless_with=others))
     work.place(party, Place.MOVING)
     work.rewrite(work.transfer.party(role), sound=sound, overtaken=True)
@@ -218,5 +218,4 @@ def _repeat_missing_sounds(work: Work) -> None:
 
 def _park_again(work: Work, party: Party) -> None:
     """A party that was to leave a conversation is neither there nor parked, as the switch says."""
-    others = tuple(other.leg for other in work.transfer.parties if other is not party)
-    work.order(c.Park(leg=party.leg, unless_with=others))
+    work.order(c.Park(leg=party.leg, unless_with=work.transfer.legs_beside(party)))

@@ -368,6 +368,10 @@ class Transfer:
         """Transferor, transferee and target."""
         return (self.transferor, self.transferee, self.target)
 
+    def legs_beside(self, party: Party) -> tuple[LegId, ...]:
+        """The legs of the others. A caller who talked with nobody has no transferor."""
+        return tuple(other.leg for other in self.parties if other is not party and other.leg)
+
     @property
     def everybody(self) -> tuple[Party, ...]:
         """The three parties, and the rivals of the target."""
