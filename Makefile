@@ -41,7 +41,7 @@ NEEDS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run quick test lint types imports collect unit coverage format proof soak kill hostile fidelity bench docs \
+.PHONY: help run quick test lint types imports collect unit coverage format proof mutants soak kill hostile fidelity bench docs \
   constraints clean
 
 help: ## this list
@@ -82,8 +82,10 @@ format: $(VENV)/.installed-dev ## lay the code out as the checks want it
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-proof: $(VENV)/.installed-dev ## every order of events that the machine can meet, and mutants of the core
+proof: $(VENV)/.installed-dev ## every order of events that the machine can meet, half an hour
 	$(BIN)/hookflash $(PROOF)
+
+mutants: $(VENV)/.installed-dev ## the core, broken in every place in turn: the checks must notice, for two hours
 	$(BIN)/python $(MUTANTS)
 
 soak: $(VENV)/.installed-dev ## many seeds, with fresh dice: what the tests found too long

@@ -1,6 +1,6 @@
 """Mutants of the core: each part of the tables and of the arranger, broken in turn.
 
-`make proof` runs it. A mutant is caught by the first check that fails:
+`make mutants` runs it. A mutant is caught by the first check that fails:
 
 * *unsound*: the table does not load;
 * *refusal*: a request that can't be met is accepted (`tests/test_refusals.py`);

@@ -520,11 +520,9 @@ def test_soak_says_what_it_has_tried(
     assert len(fresh) == 3
 
 
-def of_holds(*, join_attempts: int, max_records: int, sounds: bool) -> Iterator[Search]:
+def of_holds(**options: Any) -> Iterator[Search]:
     """The smallest of the tables."""
-    return search_tables(
-        join_attempts=join_attempts, max_records=max_records, sounds=sounds, kinds=[Kind.HOLD]
-    )
+    return search_tables(**options, kinds=[Kind.HOLD])
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The mutants of the core, of which `make proof` judges all: a few, in a process of their own."""
+"""The mutants of the core, of which `make mutants` judges all: a few, in a process of their own."""
 
 from __future__ import annotations
 

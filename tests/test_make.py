@@ -77,6 +77,7 @@ HELP = [
     ("fidelity", "FIDELITY=tests/fidelity/fidelity.py -h"),
     ("fidelity", "FIDELITY=tests/fidelity/fidelity_asterisk.py -h"),
     ("proof", "PROOF=prove -h"),
+    ("mutants", "MUTANTS=tests/core_mutants.py -h"),
     ("soak", "SOAK=soak -h"),
 ]
 

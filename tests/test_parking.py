@@ -271,6 +271,29 @@ def test_a_leg_that_can_not_be_fetched_stays_where_it_was() -> None:
     assert desk.pick_up().refusal is None
 
 
+def test_a_phone_that_can_not_be_fetched_hears_a_tone_and_is_hung_up() -> None:
+    """It waits in our park: nobody else would ever end that call."""
+    desk = Desk()
+    desk.parked()
+    records = desk.tell(e.LegParked(leg="c", pick_up="701"))
+    fetch = next(one for one in orders(records) if isinstance(one, c.Fetch))
+    refused = orders(desk.tell(e.CommandFailed(command=fetch, reason="-ERR")))
+    assert desk.state is State.PARKED
+    assert [one.leg for one in refused if isinstance(one, c.PlayTone)] == ["c"]
+    timer = [one for one in refused if isinstance(one, c.SetTimer)][-1]
+    gone = orders(desk.tell(e.TimerFired(timer=timer.timer)))
+    assert gone == [c.HangUp(leg="c", cause="UNALLOCATED_NUMBER")]
+
+
+def test_who_has_picked_up_a_call_wants_none_any_more() -> None:
+    desk = Desk()
+    desk.parked()
+    desk.tell(e.LegParked(leg="c", pick_up="701"), e.LegsJoined(first="b", second="c"))
+    leg = desk.board.leg("c")
+    assert leg is not None
+    assert leg.wants_slot == ""
+
+
 def test_the_one_who_comes_second_is_told() -> None:
     desk = Desk()
     desk.parked()

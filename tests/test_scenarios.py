@@ -167,7 +167,7 @@ def test_whatever_follows_in_a_run_could_follow_in_the_search() -> None:
     """The adversary of the search is at least as bad as the simulator; told of the small table."""
     seen = rows_seen()
     searched = Rows()
-    for search in search_tables(join_attempts=3, sounds=True, max_records=4_000, kinds=[Kind.HOLD]):
+    for search in search_tables(join_attempts=3, max_records=4_000, kinds=[Kind.HOLD]):
         assert search.complete
         assert search.found.violations == ()
         searched.note_search(search.kind, search.found)

@@ -38,6 +38,7 @@ from hookflash.commands import Afterwards, Command, Dial, Forget, Join
 from hookflash.engine import engine as engine_module
 from hookflash.engine import found as found_module
 from hookflash.engine.admission import Admission
+from hookflash.engine.alone import Alone
 from hookflash.engine.engine import open_engine
 from hookflash.engine.feature_codes import FeatureCodes
 from hookflash.engine.legs import Leg
@@ -79,6 +80,15 @@ def complaints(name: str, seeds: Iterable[int] = SEEDS) -> set[str]:
 # ------------------------------------------------------------------- the fixes, taken out
 
 Patch = pytest.MonkeyPatch
+
+
+def who_leaves_a_transfer_is_forgotten(patch: Patch) -> None:
+    """Only the end of a transfer has the legs watched that it leaves alone."""
+
+    def leave(_alone: Alone, _legs: Iterable[str]) -> tuple[Command, ...]:
+        return ()
+
+    patch.setattr(Alone, "leave", leave)
 
 
 def a_bond_is_believed_from_one_side(patch: Patch) -> None:
@@ -302,7 +312,7 @@ CASES: tuple[tuple[str, Callable[[Patch], None], str], ...] = (
     (
         "restart-between-join-and-proof",
         a_bond_is_believed_from_one_side,
-        "promise 2 (no_silence): alice waited in silence",
+        "the outcome is recalled, expected reconnected",
     ),
     (
         "failsafe-broken-target-then-transferor",
@@ -430,6 +440,11 @@ CASES: tuple[tuple[str, Callable[[Patch], None], str], ...] = (
         "blind-target-leaves-at-once",
         nobody_parks_in_a_join,
         "at the end nobody talks, expected: alice and bob talk",
+    ),
+    (
+        "targets-in-turn-declined-order-lost",
+        who_leaves_a_transfer_is_forgotten,
+        "promise 1 (nobody_forgotten): carol is forgotten",
     ),
     (
         "recall-of-a-party-adrift",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated
 
 from cyclopts import Parameter, validators
@@ -17,12 +18,27 @@ from hookflash.cli.terminal import plain, table_of, terminal
 from hookflash.events import Kind
 from hookflash.scenarios.findings import ProofFinding, ProofFindings, finding_of
 from hookflash.scenarios.format import load_scenario
-from hookflash.scenarios.prove import HARDSHIPS, NO_HARDSHIPS, Rows, run_many, search_tables
+from hookflash.scenarios.prove import (
+    HARDSHIPS,
+    NO_HARDSHIPS,
+    Rows,
+    Search,
+    run_in_processes,
+    search_tables,
+)
 from hookflash.specs.catalog import SPEC_FOR
 from hookflash.story import story_lines
 
 CharacterOption = Annotated[
     Character | None, Parameter(help="The switch whose behaviour is simulated; default: both.")
+]
+
+ProcessesOption = Annotated[
+    int | None,
+    Parameter(
+        help="How many processes share the work; default: one for each processor.",
+        validator=validators.Number(gte=1),
+    ),
 ]
 
 MOST_KINDS = 20
@@ -31,15 +47,16 @@ MOST_KINDS = 20
 
 def prove(
     *,
-    seeds: Annotated[int, Parameter(help="Number of seeds per scenario.")] = 200,
+    seeds: Annotated[int, Parameter(help="Number of seeds per scenario.")] = 50,
     join_attempts: Annotated[
         int,
         Parameter(help="How often to try to join two legs.", validator=validators.Number(gte=1)),
-    ] = 3,
+    ] = 2,
     max_records: Annotated[
         int, Parameter(help="Largest number of records to search per table.")
     ] = 1_000_000,
     character: CharacterOption = None,
+    processes: ProcessesOption = None,
 ) -> int:
     """Search the tables exhaustively, and run all scenarios under many seeds.
 
@@ -49,8 +66,12 @@ def prove(
     """
     console = terminal()
     found, seen = ProofFindings(), Rows()
-    search = _search(console, found, join_attempts=join_attempts, max_records=max_records)
-    _run_all(console, found, range(1, seeds + 1), seen, character)
+    at_once = processes or os.cpu_count() or 1
+    searches = search_tables(
+        join_attempts=join_attempts, max_records=max_records, processes=at_once
+    )
+    search = _search(console, found, searches)
+    _run_all(console, found, range(1, seeds + 1), seen, character, processes=at_once)
     _compare(console, found, search, seen)
     return _report(console, found)
 
@@ -60,6 +81,7 @@ def soak(
     seeds: Annotated[int, Parameter(help="Number of seeds per scenario.")] = 100,
     seed: Annotated[int | None, Parameter(help="The first seed; default: a random one.")] = None,
     character: CharacterOption = None,
+    processes: ProcessesOption = None,
 ) -> int:
     """Run all scenarios under new random seeds, with and without faults.
 
@@ -71,14 +93,13 @@ def soak(
     first = secrets.randbelow(2**32) if seed is None else seed
     console.print(f"seeds from {first}")
     found = ProofFindings()
-    _run_all(console, found, range(first, first + seeds), Rows(), character)
+    at_once = processes or os.cpu_count() or 1
+    _run_all(console, found, range(first, first + seeds), Rows(), character, processes=at_once)
     return _report(console, found)
 
 
-def _search(
-    console: Console, found: ProofFindings, *, join_attempts: int, max_records: int
-) -> Rows:
-    """Search the tables exhaustively.
+def _search(console: Console, found: ProofFindings, searches: Iterable[Search]) -> Rows:
+    """Search the tables.
 
     Returns:
         The rows that were reached.
@@ -87,7 +108,6 @@ def _search(
     table = table_of(
         "table", "beginning", "records", "steps", "rows", "pairs", "broken promises", "s"
     )
-    searches = search_tables(join_attempts=join_attempts, sounds=True, max_records=max_records)
     for one in searches:
         reached.note_search(one.kind, one.found)
         where = f"{one.kind.value}, {one.beginning}"
@@ -109,11 +129,13 @@ def _run_all(
     seeds: Sequence[int],
     seen: Rows,
     character: Character | None,
+    *,
+    processes: int,
 ) -> None:
     """Run all scenarios, on one simulated switch or both, with and without faults."""
     for one in [*Character] if character is None else [character]:
         for hardships in (NO_HARDSHIPS, HARDSHIPS):
-            found.add_all(_run_many(console, seeds, hardships, seen, one))
+            found.add_all(_run_many(console, seeds, hardships, seen, one, processes=processes))
 
 
 def _run_many(
@@ -122,10 +144,14 @@ def _run_many(
     hardships: Mapping[str, Faults],
     seen: Rows,
     character: Character,
+    *,
+    processes: int,
 ) -> ProofFindings:
     scenarios = [load_scenario(file) for file in scenario_files([SCENARIOS])]
     began = time.perf_counter()
-    tally = run_many(scenarios, seeds, hardships=hardships, rows=seen, character=character)
+    tally = run_in_processes(
+        scenarios, seeds, processes, hardships=hardships, rows=seen, character=character
+    )
     took_s = time.perf_counter() - began
     came = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(tally.outcomes.items()))
     console.print(

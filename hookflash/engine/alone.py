@@ -56,6 +56,15 @@ class Alone:
             if leg is not None and leg.answered and leg.peer is None
         )
 
+    def leave(self, legs: Iterable[LegId]) -> tuple[Command, ...]:
+        """A transfer goes on without these legs. Who wanted to pick it up is told so at once."""
+        commands: list[Command] = []
+        for leg_id in legs:
+            leg = self._legs.get(leg_id)
+            picks_up = leg is not None and leg.wants_slot
+            commands += self.turn_away(leg) if leg and picks_up else self.watch((leg_id,))
+        return tuple(commands)
+
     def ask_again(self) -> tuple[SetTimer, ...]:
         """Watch the same legs again: the connection was lost, and the queries with it."""
         legs = tuple(self._questions.values())

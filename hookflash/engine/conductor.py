@@ -99,13 +99,10 @@ class Conductor:
         if after.cause != before.cause:
             running.ending = event if isinstance(event, e.LegHungUp) else None
         ending = running.ending
-        commands = step.commands
         over = after.over
         if over:
             self._finish(after)
-            ended = event.leg if isinstance(event, e.LegHungUp) else None
-            alone = self._alone.watch(p.leg for p in after.parties if p.leg != ended)
-            commands = (*commands, *alone)
+        commands = (*step.commands, *self._left_alone(step, event))
         what: _What = {
             "before": before.state,
             "after": after.state,
@@ -118,6 +115,15 @@ class Conductor:
             "ended_by": ending.ended_by if over and ending else None,
         }
         return self.record(event, at_s, what, running=running)
+
+    def _left_alone(self, step: Step, event: Event) -> tuple[c.Command, ...]:
+        """Watch the legs that the transfer has left alone: all of them if it is over."""
+        ended = event.leg if isinstance(event, e.LegHungUp) else None
+        left = [party.leg for party in step.before.everybody if party.leg != ended]
+        if step.after.over:
+            return self._alone.watch(left)
+        stay = {party.leg for party in step.after.everybody}
+        return self._alone.leave(leg for leg in left if leg not in stay)
 
     def _left_as_it_was(self, running: Running, event: Event, at_s: float) -> Record:
         """Record an internal error: the transfer and its timers stay as they were.

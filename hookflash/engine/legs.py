@@ -255,8 +255,12 @@ class Legs(dict[e.LegId, Leg]):
                     self._part(first)
                 elif second in self and self[second].peer == first:
                     self._part(second)
-            case e.LegParked(leg=leg) | e.LegMovedAway(leg=leg) | e.LegHungUp(leg=leg):
+            case e.LegParked(leg=leg) | e.LegHungUp(leg=leg):
                 self._part(leg)
+            case e.LegMovedAway(leg=leg):
+                self._part(leg)
+                if leg in self:
+                    self[leg].wants_slot = ""
             case _:
                 pass
 
@@ -285,6 +289,7 @@ class Legs(dict[e.LegId, Leg]):
         if leg is None:
             return
         leg.peer = peer
+        leg.wants_slot = ""
         leg.answered = True
         leg.asked = False
         partner = self.get(peer)

@@ -381,10 +381,7 @@ class Switchboard:
         """A phone has called the number of a slot."""
         leg.wants_slot = slot
         event = e.PickUpRequested(leg=leg.id, slot=slot)
-        record = self._request_pick_up(event, at_s)
-        if record.refusal is None:
-            leg.wants_slot = ""
-        return record
+        return self._request_pick_up(event, at_s)
 
     def _request_transfer(
         self, event: e.TransferRequested, at_s: float, *, looked: bool = False
@@ -448,7 +445,9 @@ class Switchboard:
             records.append(self._conductor.record(event, at_s, {"why": why, "commands": commands}))
         closed = self._recovery.close(marked, legs, self.running)
         records += [self._closed(one, at_s) for one in closed]
-        waiting = [leg for leg in self.legs.values() if leg.wants_slot]
+        waiting = [
+            leg for leg in self.legs.values() if leg.wants_slot and self.running.of(leg.id) is None
+        ]
         return records + [self._called_for(leg, leg.wants_slot, at_s) for leg in waiting]
 
     def _adopt(self, found: Found, at_s: float) -> Record:

@@ -23,7 +23,7 @@ from hookflash import commands as c
 from hookflash import events as e
 from hookflash.errors import RequestRefused
 from hookflash.fsm.machine import Rulebook, Step
-from hookflash.fsm.transfer import ON_HOLD, Place, Role, State, Transfer
+from hookflash.fsm.transfer import ON_HOLD, Party, Place, Role, State, Transfer
 
 
 @attrs.frozen(kw_only=True)
@@ -304,7 +304,7 @@ def _simplified(transfer: Transfer) -> tuple[object, ...]:
         "deadline" if transfer.deadline else None,
         "sound" if transfer.sound_timer else None,
         0,
-        min(transfer.joins_ordered, 1),
+        1 if transfer.joining else 0,
         0,
         None if transfer.sound_look is None else 0,
         None,
@@ -320,18 +320,54 @@ def _nameless(transfer: Transfer) -> Transfer:
 
 
 _NEVER_CHANGED = ("id", "kind", "policy")
-_as_it_is = attrgetter(
+_PARTIES = ("transferor", "transferee", "target")
+_IN_THE_END = (
+    "accepted",
+    "announced",
+    "armed",
+    "failsafe",
+    "joined_for",
+    "joining",
+    "recalls",
+    "released",
+    "separated",
+)
+"""What no longer matters in the state `ending`, from which nobody is joined any more."""
+_matters_until_then = attrgetter(*_IN_THE_END)
+_matters = attrgetter(
     *(
         field.name
         for field in attrs.fields(Transfer)
-        if field.name not in (*_SIMPLIFIED, *_NEVER_CHANGED)
+        if field.name not in (*_SIMPLIFIED, *_NEVER_CHANGED, *_PARTIES, *_IN_THE_END)
     )
+)
+_of_party = attrgetter(*(field.name for field in attrs.fields(Party)))
+_of_answered_party = attrgetter(
+    *(field.name for field in attrs.fields(Party) if field.name != "called")
 )
 
 
 def _told_apart_by(transfer: Transfer) -> tuple[object, ...]:
-    """The values by which a search compares records: several times faster than whole records."""
-    return (*_as_it_is(transfer), *_simplified(transfer))
+    """The values by which a search compares records: those that still matter."""
+    return (
+        *_matters(transfer),
+        *_simplified(transfer),
+        *map(_party_told_apart_by, transfer.parties),
+        None if transfer.state is State.ENDING else _until_the_end(transfer),
+    )
+
+
+def _party_told_apart_by(party: Party) -> tuple[object, ...]:
+    if not party.lives:
+        return (party.leg, party.number, party.place, party.answered)
+    return _of_answered_party(party) if party.answered else _of_party(party)
+
+
+def _until_the_end(transfer: Transfer) -> tuple[object, ...]:
+    accepted, announced, *others = _matters_until_then(transfer)
+    policy = transfer.policy
+    asked = policy.target_accepts or policy.briefing is not None
+    return (asked and accepted, policy.announcement is not None and announced, *others)
 
 
 def everything_that_could_happen(record: Transfer, *, sounds: bool) -> Iterator[e.Event]:

@@ -15,6 +15,8 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 
 import attrs
 
@@ -67,6 +69,9 @@ other, and the other searches are complete."""
 
 WITH_A_LIST = 4_000
 """Records of a search with two targets, in turn or at once: the same tables once more."""
+
+WITH_SOUNDS = 10_000
+"""Records of a search with sounds: a table without them ends after a tenth to the tenfold."""
 
 POLICIES: Mapping[str, Policy] = {
     "as delivered": Policy(),
@@ -161,8 +166,37 @@ class Search:
     beginning: str
     found: Exploration
     complete: bool
-    """Whether no record was left unsearched."""
+    """Whether no record was left unsearched that was to be searched."""
     took_s: float
+
+
+@attrs.frozen(kw_only=True)
+class _Quest:
+    """A search that is to be made."""
+
+    kind: Kind
+    beginning: str
+    starts: Sequence[Transfer]
+    max_records: int
+    sounds: bool = False
+    whole: bool = False
+    """Whether every record must be reached."""
+
+    def search(self) -> Search:
+        """Make it. It may take minutes."""
+        rules = Rulebook(SPEC_FOR[self.kind])
+        began = time.perf_counter()
+        looks = [
+            explore(rules, start, sounds=self.sounds, max_records=self.max_records)
+            for start in self.starts
+        ]
+        return Search(
+            kind=self.kind,
+            beginning=self.beginning,
+            found=looks[0] if len(looks) == 1 else _merged(looks),
+            complete=not self.whole or looks[0].records <= self.max_records,
+            took_s=time.perf_counter() - began,
+        )
 
 
 A_LOOK_AROUND = 500
@@ -171,52 +205,79 @@ them lead into the same table, which is searched exhaustively from its initial s
 
 
 def search_tables(
-    *, join_attempts: int, sounds: bool, max_records: int, kinds: Iterable[Kind] = Kind
+    *,
+    join_attempts: int,
+    max_records: int,
+    kinds: Iterable[Kind] = Kind,
+    processes: int = 1,
 ) -> Iterator[Search]:
     """Search tables exhaustively, each under every policy, and partly from each restart situation.
 
+    Sounds that start, stop and fail multiply the records: with them, a search goes `WITH_SOUNDS`
+    far.
+
     Args:
         join_attempts: how often a join is ordered; more multiply the records.
-        sounds: whether sounds start, stop and fail, too.
         max_records: the limit of records.
         kinds: the kinds of transfer; all of them by default.
+        processes: how many searches are made at the same time.
     """
-    for kind in kinds:
-        rules = Rulebook(SPEC_FOR[kind])
-        for name, policy in _policies_of(kind).items():
-            began = time.perf_counter()
-            choices = attrs.evolve(
-                policy, join_attempts=join_attempts, sound_attempts=2, dial_attempts=3
-            )
-            start = asked_for(kind, choices)
-            found = explore(rules, start, sounds=sounds, max_records=max_records)
-            yield Search(
-                kind=kind,
-                beginning=name,
-                found=found,
-                complete=found.records <= max_records,
-                took_s=time.perf_counter() - began,
-            )
-        if kind in (Kind.ATTENDED, Kind.BLIND):
-            yield _search_without_number(kind, join_attempts)
-        if kind in (Kind.HOLD, Kind.PARK):
-            yield _search_to_the_fallback(kind, join_attempts)
-        else:
-            for rings_all in (False, True):
-                yield _search_with_list(kind, join_attempts, rings_all=rings_all)
-        began = time.perf_counter()
-        starts: list[Transfer] = []
-        for policy in (Policy(), *_FOUND_BY.get(kind, ())):
-            few = attrs.evolve(policy, join_attempts=2, sound_attempts=2)
-            starts += found_on_the_switch(kind, few)
-        looks = [explore(rules, start, max_records=A_LOOK_AROUND) for start in starts]
-        yield Search(
-            kind=kind,
-            beginning="after a restart",
-            found=_merged(looks),
-            complete=True,
-            took_s=time.perf_counter() - began,
+    quests = [quest for kind in kinds for quest in _quests(kind, join_attempts, max_records)]
+    if processes == 1:
+        yield from map(_Quest.search, quests)
+        return
+    with ProcessPoolExecutor(processes) as pool:
+        yield from pool.map(_Quest.search, quests)
+
+
+def _quests(kind: Kind, join_attempts: int, max_records: int) -> Iterator[_Quest]:
+    for name, policy in _policies_of(kind).items():
+        start = asked_for(kind, _with_few_attempts(policy, join_attempts))
+        yield _Quest(
+            kind=kind, beginning=name, starts=(start,), max_records=max_records, whole=True
         )
+        yield _Quest(
+            kind=kind,
+            beginning=f"{name}, with sounds",
+            starts=(start,),
+            max_records=min(max_records, WITH_SOUNDS),
+            sounds=True,
+        )
+    once = _with_few_attempts(Policy(recall_attempts=0), join_attempts)
+    if kind in (Kind.ATTENDED, Kind.BLIND):
+        start = asked_for(kind, attrs.evolve(once, number_attempts=2), "")
+        yield _Quest(
+            kind=kind, beginning="without a number", starts=(start,), max_records=WITHOUT_A_NUMBER
+        )
+    if kind in (Kind.HOLD, Kind.PARK):
+        last = attrs.evolve(POLICIES["to the last"], at_hold_limit=AtLimit.FALLBACK)
+        start = asked_for(kind, _with_few_attempts(last, join_attempts))
+        yield _Quest(
+            kind=kind, beginning="to the fallback target", starts=(start,), max_records=WITH_A_LIST
+        )
+    else:
+        for rings_all in (False, True):
+            yield _Quest(
+                kind=kind,
+                beginning="two targets at once" if rings_all else "two targets in turn",
+                starts=(asked_for(kind, once, options=two_targets(rings_all=rings_all)),),
+                max_records=WITH_A_LIST,
+            )
+    yield _Quest(
+        kind=kind,
+        beginning="after a restart",
+        starts=[
+            found
+            for policy in (Policy(), *_FOUND_BY.get(kind, ()))
+            for found in found_on_the_switch(kind, _with_few_attempts(policy, 2))
+        ],
+        max_records=A_LOOK_AROUND,
+    )
+
+
+def _with_few_attempts(policy: Policy, join_attempts: int) -> Policy:
+    """The second attempt of anything is like all that follow."""
+    return attrs.evolve(policy, join_attempts=join_attempts, sound_attempts=2, dial_attempts=2)
 
 
 _FOUND_BY: Mapping[Kind, Iterable[Policy]] = {
@@ -233,50 +294,6 @@ def _policies_of(kind: Kind) -> Mapping[str, Policy]:
     if kind is Kind.PARK:  # a party that picks up is neither asked nor briefed
         return {name: POLICIES[name] for name in ("as delivered", "strict")}
     return {**POLICIES, **WITHOUT_TRANSFEROR} if kind is Kind.HANDOVER else POLICIES
-
-
-def _search_without_number(kind: Kind, join_attempts: int) -> Search:
-    """Search from a request without a number: until it comes, and a little further."""
-    began = time.perf_counter()
-    policy = Policy(join_attempts=join_attempts, number_attempts=2, recall_attempts=0)
-    start = asked_for(kind, policy, "")
-    return Search(
-        kind=kind,
-        beginning="without a number",
-        found=explore(Rulebook(SPEC_FOR[kind]), start, max_records=WITHOUT_A_NUMBER),
-        complete=True,
-        took_s=time.perf_counter() - began,
-    )
-
-
-def _search_to_the_fallback(kind: Kind, join_attempts: int) -> Search:
-    """Search a hold, or a parked call, that ends with the fallback target."""
-    began = time.perf_counter()
-    policy = attrs.evolve(
-        POLICIES["to the last"], join_attempts=join_attempts, at_hold_limit=AtLimit.FALLBACK
-    )
-    start = asked_for(kind, policy)
-    return Search(
-        kind=kind,
-        beginning="to the fallback target",
-        found=explore(Rulebook(SPEC_FOR[kind]), start, max_records=WITH_A_LIST),
-        complete=True,
-        took_s=time.perf_counter() - began,
-    )
-
-
-def _search_with_list(kind: Kind, join_attempts: int, *, rings_all: bool) -> Search:
-    """Search from a request with two targets."""
-    began = time.perf_counter()
-    policy = Policy(join_attempts=join_attempts, recall_attempts=0)
-    start = asked_for(kind, policy, options=two_targets(rings_all=rings_all))
-    return Search(
-        kind=kind,
-        beginning="two targets at once" if rings_all else "two targets in turn",
-        found=explore(Rulebook(SPEC_FOR[kind]), start, max_records=WITH_A_LIST),
-        complete=True,
-        took_s=time.perf_counter() - began,
-    )
 
 
 def two_targets(*, rings_all: bool) -> TransferOptions:
@@ -444,6 +461,13 @@ class Tally:
     outcomes: Counter[str] = attrs.field(factory=Counter[str])
     findings: ProofFindings = attrs.field(factory=ProofFindings)
 
+    def add(self, other: Tally) -> None:
+        """Add the result of other runs."""
+        self.runs += other.runs
+        self.steps += other.steps
+        self.outcomes.update(other.outcomes)
+        self.findings.add_all(other.findings)
+
 
 def run_many(
     scenarios: Sequence[Scenario],
@@ -490,6 +514,39 @@ def run_many(
                 )
                 tally.findings.add(finding)
     return tally
+
+
+def run_in_processes(
+    scenarios: Sequence[Scenario],
+    seeds: Sequence[int],
+    processes: int,
+    *,
+    hardships: Mapping[str, Faults],
+    rows: Rows,
+    character: Character = Character.FREESWITCH,
+) -> Tally:
+    """Run scenarios as `run_many` does, some of the seeds in each of several processes."""
+    if processes == 1:
+        return run_many(scenarios, seeds, hardships=hardships, rows=rows, character=character)
+    shares = [seeds[first::processes] for first in range(processes)]
+    run = partial(_share, scenarios, dict(hardships), character)
+    tally = Tally()
+    with ProcessPoolExecutor(processes) as pool:
+        for share, seen in pool.map(run, shares):
+            rows.add(seen)
+            tally.add(share)
+    return tally
+
+
+def _share(
+    scenarios: Sequence[Scenario],
+    hardships: Mapping[str, Faults],
+    character: Character,
+    seeds: Sequence[int],
+) -> tuple[Tally, Rows]:
+    rows = Rows()
+    tally = run_many(scenarios, seeds, hardships=hardships, rows=rows, character=character)
+    return tally, rows
 
 
 def _hardship(hardships: Mapping[str, Faults], seed: int) -> tuple[str, Faults | None]:

@@ -133,7 +133,7 @@ LOSES_EVENT: Final = Verb(
 )
 LOSES_ORDER: Final = Verb(
     "loses",
-    ("Dial", "Fetch", "Join", "SendBack", "Split"),
+    ("Dial", "Fetch", "HangUp", "Join", "SendBack", "Split"),
     "The next order of this kind never reaches the switch.",
     SWITCH,
 )

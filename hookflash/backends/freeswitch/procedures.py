@@ -272,6 +272,7 @@ class Procedures:
             optional=len(ends),
             unless=tuple(_are_with(command.leg, other) for other in command.unless_with),
             spared=2,
+            remember=(leg,),  # it may be back where it came from, with nothing of ours
         )
 
     def _take_part(self, command: c.TakePart) -> p.Procedure:
