@@ -70,6 +70,9 @@ other, and the other searches are complete."""
 WITH_A_LIST = 4_000
 """Records of a search with two targets, in turn or at once: the same tables once more."""
 
+FURTHER_ROWS = 10_000
+"""Records of a search under one of the `FURTHER` policies."""
+
 WITH_SOUNDS = 10_000
 """Records of a search with sounds: a table without them ends after a tenth to the tenfold."""
 
@@ -92,6 +95,19 @@ POLICIES: Mapping[str, Policy] = {
     "to the last": Policy(recall_attempts=2, recall_redials=True, fallback_target="800"),
 }
 """The policies by which the tables branch."""
+
+FURTHER: Mapping[str, Policy] = {
+    "recalls twice": Policy(recall_attempts=2),
+    "asks, strict": attrs.evolve(POLICIES["strict"], target_accepts=True),
+    "asks, to the last": attrs.evolve(POLICIES["to the last"], target_accepts=True),
+    "tells, to the last": attrs.evolve(
+        POLICIES["to the last"], failure_sound=Recording("busy.wav")
+    ),
+    "tells, and a fallback": Policy(
+        failure_sound=Recording("busy.wav"), fallback_target="800", recall_attempts=0
+    ),
+}
+"""Policies that lead to further rows of the same tables: they are searched as far as that."""
 
 WITHOUT_TRANSFEROR: Mapping[str, Policy] = {
     "only a fallback": Policy(return_to="none", fallback_target="800"),
@@ -256,23 +272,34 @@ def _quests(kind: Kind, join_attempts: int, max_records: int) -> Iterator[_Quest
             kind=kind, beginning="to the fallback target", starts=(start,), max_records=WITH_A_LIST
         )
     else:
-        for rings_all in (False, True):
-            yield _Quest(
-                kind=kind,
-                beginning="two targets at once" if rings_all else "two targets in turn",
-                starts=(asked_for(kind, once, options=two_targets(rings_all=rings_all)),),
-                max_records=WITH_A_LIST,
-            )
+        yield from _quests_with_targets(kind, once)
     yield _Quest(
         kind=kind,
         beginning="after a restart",
         starts=[
             found
-            for policy in (Policy(), *_FOUND_BY.get(kind, ()))
+            for policy in (Policy(), *_FOUND_BY.get(kind, _FOUND))
             for found in found_on_the_switch(kind, _with_few_attempts(policy, 2))
         ],
         max_records=A_LOOK_AROUND,
     )
+
+
+def _quests_with_targets(kind: Kind, once: Policy) -> Iterator[_Quest]:
+    """Lists of targets, and policies about a target."""
+    asks = attrs.evolve(once, target_accepts=True)
+    for name, policy, rings_all in (
+        ("two targets in turn", once, False),
+        ("two targets at once", once, True),
+        ("two targets in turn, asked", asks, False),
+    ):
+        start = asked_for(kind, policy, options=two_targets(rings_all=rings_all))
+        yield _Quest(kind=kind, beginning=name, starts=(start,), max_records=WITH_A_LIST)
+    for name, policy in FURTHER.items():
+        start = asked_for(
+            kind, attrs.evolve(policy, join_attempts=1, sound_attempts=1, dial_attempts=1)
+        )
+        yield _Quest(kind=kind, beginning=name, starts=(start,), max_records=FURTHER_ROWS)
 
 
 def _with_few_attempts(policy: Policy, join_attempts: int) -> Policy:
@@ -280,11 +307,16 @@ def _with_few_attempts(policy: Policy, join_attempts: int) -> Policy:
     return attrs.evolve(policy, join_attempts=join_attempts, sound_attempts=2, dial_attempts=2)
 
 
+_FOUND: Iterable[Policy] = (
+    attrs.evolve(POLICIES["asks the target"], fallback_target=""),
+    attrs.evolve(POLICIES["to the last"], recall_attempts=0),
+)
+"""Further policies by which a restarted controller branches."""
 _FOUND_BY: Mapping[Kind, Iterable[Policy]] = {
-    Kind.HANDOVER: (POLICIES["asks the target"], *WITHOUT_TRANSFEROR.values()),
+    Kind.HANDOVER: (*_FOUND, *WITHOUT_TRANSFEROR.values()),
     Kind.PARK: (Policy(recall_attempts=0, fallback_target="800"),),
 }
-"""Further policies by which a restarted controller branches."""
+"""The same, where they are others."""
 
 
 def _policies_of(kind: Kind) -> Mapping[str, Policy]:
