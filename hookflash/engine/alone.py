@@ -57,7 +57,7 @@ class Alone:
         )
 
     def leave(self, legs: Iterable[LegId]) -> tuple[Command, ...]:
-        """A transfer goes on without these legs. Who wanted to pick it up is told so at once."""
+        """Watch legs that left a transfer which goes on. Who wanted its call hears a tone."""
         commands: list[Command] = []
         for leg_id in legs:
             leg = self._legs.get(leg_id)

@@ -332,7 +332,7 @@ _IN_THE_END = (
     "released",
     "separated",
 )
-"""What no longer matters in the state `ending`, from which nobody is joined any more."""
+"""What no longer matters in the state `ending`: no join follows."""
 _matters_until_then = attrgetter(*_IN_THE_END)
 _matters = attrgetter(
     *(

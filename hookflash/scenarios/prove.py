@@ -312,6 +312,7 @@ _FOUND: Iterable[Policy] = (
     attrs.evolve(POLICIES["to the last"], recall_attempts=0),
 )
 """Further policies by which a restarted controller branches."""
+
 _FOUND_BY: Mapping[Kind, Iterable[Policy]] = {
     Kind.HANDOVER: (*_FOUND, *WITHOUT_TRANSFEROR.values()),
     Kind.PARK: (Policy(recall_attempts=0, fallback_target="800"),),

@@ -141,6 +141,7 @@ class SimulatedRig:
         self.on_happening: Callable[..., None] = _ignore
         bent = harsh or self.world.faults.bend_commands or self.world.faults.bend_events
         slow_s = ORDERS_IN_SILENCE * self.world.faults.command_latency_s[1]
+        # a controller may stop while an order is under way: the two delays add up
         limit_s = FAULTY_SILENCE_LIMIT_S + slow_s if bent else SILENCE_LIMIT_S
         self.watch = RunWatch(self.simulation, silence_limit_s=limit_s)
         self._verbs = self._all_verbs()
