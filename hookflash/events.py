@@ -26,6 +26,7 @@ Don't subclass these.
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cache
 from typing import Final, TypeAlias
 
 import attrs
@@ -554,3 +555,14 @@ CallEvent: TypeAlias = LegFact | PairFact | LegsSeen | CommandFailed | SwitchLos
 
 Event: TypeAlias = CallEvent | Request | TimerFired | TransferFound
 """Everything that the engine's queue carries."""
+
+
+def legs_of(event: Event | Command) -> list[LegId]:
+    """The legs that an event or a command names."""
+    named = event.command if isinstance(event, CommandFailed) else event
+    return [getattr(named, name) for name in _leg_fields(type(named))]
+
+
+@cache
+def _leg_fields(kind: type[Event | Command]) -> tuple[str, ...]:
+    return tuple(a.name for a in attrs.fields(kind) if a.name in ("leg", "first", "second"))

@@ -281,8 +281,8 @@ def test_a_phone_that_can_not_be_fetched_hears_a_tone_and_is_hung_up() -> None:
     assert desk.state is State.PARKED
     assert [one.leg for one in refused if isinstance(one, c.PlayTone)] == ["c"]
     timer = [one for one in refused if isinstance(one, c.SetTimer)][-1]
-    gone = orders(desk.tell(e.TimerFired(timer=timer.timer)))
-    assert gone == [c.HangUp(leg="c", cause="UNALLOCATED_NUMBER")]
+    gone, _ = orders(desk.tell(e.TimerFired(timer=timer.timer)))
+    assert gone == c.HangUp(leg="c", cause="UNALLOCATED_NUMBER")
 
 
 def test_who_has_picked_up_a_call_wants_none_any_more() -> None:
@@ -310,8 +310,8 @@ def test_a_phone_that_calls_an_empty_slot_hears_a_tone_and_is_hung_up() -> None:
     assert isinstance(tone, c.PlayTone)
     assert isinstance(timer, c.SetTimer)
     assert not desk.tell(e.LegParked(leg="c", pick_up="701"))[-1].refusal  # that is not news
-    gone = orders(desk.tell(e.TimerFired(timer=timer.timer)))
-    assert gone == [c.HangUp(leg="c", cause="UNALLOCATED_NUMBER")]
+    gone, _ = orders(desk.tell(e.TimerFired(timer=timer.timer)))
+    assert gone == c.HangUp(leg="c", cause="UNALLOCATED_NUMBER")
 
 
 def test_a_phone_that_calls_while_it_is_not_known_what_is_parked_has_the_call_at_last() -> None:

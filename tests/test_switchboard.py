@@ -485,9 +485,26 @@ def test_a_leg_that_stands_alone_after_a_transfer_hears_a_tone_and_a_clear_end()
     assert tone == PlayTone(leg="b", tone=Policy().failure_tone)
     assert isinstance(again, SetTimer)
     assert again.after_s == Policy().tone_s
-    assert desk.tell(TimerFired(timer=again.timer)).commands == (HangUp(leg="b"),)
+    hung_up, _ = desk.tell(TimerFired(timer=again.timer)).commands
+    assert hung_up == HangUp(leg="b")
     desk.leave("b")
     assert_balanced(desk.board)
+
+
+def test_a_leg_whose_hang_up_was_lost_is_asked_about_again() -> None:
+    """No answer need ever come: the order may be lost with the connection."""
+    desk, timer = left_alone()
+    for _ in range(3):
+        told = desk.tell(seen(desk.tell(TimerFired(timer=timer)), leg_seen("b")))
+        (heard,) = (c for c in told.commands if isinstance(c, SetTimer))
+        hung_up, again = desk.tell(TimerFired(timer=heard.timer)).commands
+        assert hung_up == HangUp(leg="b")
+        assert isinstance(again, SetTimer)
+        assert again.after_s == ALONE_S
+        timer = again.timer
+    desk.leave("b")
+    assert_balanced(desk.board)
+    assert desk.tell(TimerFired(timer=timer)).why == "The timer no longer matters."
 
 
 @pytest.mark.parametrize(

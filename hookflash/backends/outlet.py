@@ -10,7 +10,7 @@ reported.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final
 
 import trio
@@ -92,18 +92,25 @@ class Outlet:
         """After a lost connection: drop the held events, and pass new ones on at once."""
         self._held = None
 
+    def gone(self, living: Iterable[e.LegSnapshot]) -> frozenset[e.LegId]:
+        """The legs that were reported, and are not in this snapshot."""
+        return frozenset(self.living.difference(leg.leg for leg in living))
+
     async def report_all(self, living: Sequence[e.LegSnapshot], switch: str) -> None:
         """Report all facts about the living legs, and the end of known legs that are gone."""
         shown = self.halves.begin(living)
-        present = {leg.leg for leg in shown}
-        for leg in sorted(self.living - present):
-            await self.report(e.LegHungUp(leg=leg, cause=LOST_TRACK))
+        gone = self.gone(shown)
+        ends = {one.leg: one for one in self._held or () if isinstance(one, e.LegHungUp)}
+        for leg in sorted(gone):
+            await self.report(ends.get(leg) or e.LegHungUp(leg=leg, cause=LOST_TRACK))
         for event in (*facts_about(shown), *self.halves.identities()):
             await self.report(event)
         await self.report(e.SwitchFound(switch=switch))
         held, self._held = self._held or [], None
         for event in held:
-            self.give(event)
+            is_late = any(leg in gone and leg not in self.living for leg in e.legs_of(event))
+            if not is_late or isinstance(event, e.LegCreated):
+                self.give(event)
 
     async def report(self, event: e.CallEvent) -> None:
         """Pass on an event that must not be dropped."""

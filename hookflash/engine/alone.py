@@ -65,6 +65,12 @@ class Alone:
             commands += self.turn_away(leg) if leg and picks_up else self.watch((leg_id,))
         return tuple(commands)
 
+    def forget(self, leg: LegId) -> None:
+        """Watch a leg no longer: it has hung up. Its timer fires, and no longer matters."""
+        self._timers = {timer: one for timer, one in self._timers.items() if one != leg}
+        self._questions = {asked: one for asked, one in self._questions.items() if one != leg}
+        self._warned.pop(leg, None)
+
     def ask_again(self) -> tuple[SetTimer, ...]:
         """Watch the same legs again: the connection was lost, and the queries with it."""
         legs = tuple(self._questions.values())
@@ -84,8 +90,9 @@ class Alone:
         if leg is None or leg.peer is not None or self._running.of(leg_id) is not None:
             return Finding("The leg is no longer alone.")
         if cause:
-            end = HangUp(leg=leg_id, cause=cause)
-            return Finding("The leg has heard the tone: it is hung up.", (end,))
+            # An order can be refused or lost: the switch is asked whether it was.
+            end = HangUp(leg=leg_id, cause=cause), self._timer(leg_id, ALONE_S)
+            return Finding("The leg has heard the tone: it is hung up.", end)
         self._questions[question] = leg_id
         look = Look(legs=(leg_id,), number=question)
         why = "A leg was left alone at the end of a transfer: the switch is asked."

@@ -8,11 +8,11 @@ from typing import TypedDict
 from hookflash import commands as c
 from hookflash import events as e
 from hookflash.engine.alone import Alone
-from hookflash.engine.in_flight import InFlight, Running, legs_of
+from hookflash.engine.in_flight import InFlight, Running
 from hookflash.engine.legs import Legs
 from hookflash.engine.record import Parties, Record
 from hookflash.errors import Refusal, RequestRefused
-from hookflash.events import Event
+from hookflash.events import Event, legs_of
 from hookflash.fsm.machine import Rulebook, Step
 from hookflash.fsm.transfer import Outcome, State, Transfer
 from hookflash.specs.catalog import SPEC_FOR

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
 from typing import TypeVar
 
 import attrs
 
 from hookflash.called import caller_of
-from hookflash.commands import Command
 from hookflash.dialling.digits import CodeTable
 from hookflash.engine.record import Parties
 from hookflash.engine.rules import Meters, Rules
-from hookflash.events import CommandFailed, Event, Kind, LegHungUp, LegId, TimerFired
+from hookflash.events import Event, Kind, LegHungUp, LegId, TimerFired, legs_of
 from hookflash.fsm.transfer import Place, Transfer
 
 _Left = TypeVar("_Left")
@@ -129,14 +127,3 @@ def _remember(names: dict[str, _Left], name: str, left: _Left) -> None:
     names[name] = left
     if len(names) > MOST_ENDED:
         del names[next(iter(names))]
-
-
-def legs_of(event: Event | Command) -> list[LegId]:
-    """The legs that an event or a command names."""
-    named = event.command if isinstance(event, CommandFailed) else event
-    return [getattr(named, name) for name in _leg_fields(type(named))]
-
-
-@cache
-def _leg_fields(kind: type[Event | Command]) -> tuple[str, ...]:
-    return tuple(a.name for a in attrs.fields(kind) if a.name in ("leg", "first", "second"))

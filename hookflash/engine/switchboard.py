@@ -290,6 +290,7 @@ class Switchboard:
         records = records or [self._of_no_transfer(event, at_s)]
         match event:
             case e.LegHungUp(leg=leg):
+                self._alone.forget(leg)
                 gone = self.legs.pop(leg, None)
                 before = () if gone is None else self._codes.forget(gone)
                 if before:

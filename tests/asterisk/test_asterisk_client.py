@@ -1047,6 +1047,22 @@ async def test_an_end_whose_event_is_lost_is_told_once(
         assert client.news() == []
 
 
+async def test_an_end_that_is_learned_from_the_list_is_told_once(
+    autojump_clock: MockClock, switch: FakeAsterisk
+) -> None:
+    """The event of the end may come after the connection is back."""
+    two_who_are_parked(switch)
+    async with opened() as client:
+        client.news()
+        del switch.channels["a"]
+        client.backend.break_line()
+        await trio.sleep(1)
+        ended = [one for one in client.news() if getattr(one, "leg", "") == "a"]
+        assert ended == [LegHungUp(leg="a", cause=LOST_TRACK)]
+        await switch.tell(event("ChannelDestroyed", channel("a"), cause=17))
+        assert client.news() == []
+
+
 async def test_those_who_look_at_the_same_time_share_a_list(
     autojump_clock: MockClock, switch: FakeAsterisk
 ) -> None:

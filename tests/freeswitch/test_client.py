@@ -1097,6 +1097,55 @@ async def test_a_line_that_is_lost_comes_back(
         assert client.backend.reconnects == 1
 
 
+async def reconnected(client: Client, switch: FakeSwitch) -> list[CallEvent]:
+    """Lose the connection, and get it back."""
+    client.news()
+    await switch.close()
+    await trio.sleep(1)
+    assert client.backend.is_up
+    return client.news()[1:]
+
+
+async def test_an_end_that_is_learned_from_the_list_is_told_once(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
+    """The switch reports the end of a leg in three events: the last may come after the list."""
+    async with opened() as client:
+        await switch.tell(created("a"))
+        assert await reconnected(client, switch) == [LegHungUp(leg="a", cause=LOST_TRACK), FOUND]
+        await switch.tell(event("CHANNEL_PARK", "a"), hung_up("a"))
+        assert client.news() == []
+        await switch.tell(created("a"), hung_up("a"))  # another leg of this name
+        assert client.news() == [LegCreated(leg="a", number="1001"), LegHungUp(leg="a")]
+
+
+async def test_an_end_that_comes_during_the_look_is_told_once_and_with_its_cause(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
+    async with opened() as client:
+        await switch.tell(created("a"), created("b", "1002"))
+        parted = event("CHANNEL_UNBRIDGE", Bridge_A_Unique_ID="a", Bridge_B_Unique_ID="b")
+        switch.happens["api uuid_dump a"] = parted + ENDED
+        assert await reconnected(client, switch) == [
+            LegHungUp(leg="a", cause="USER_BUSY"),
+            LegHungUp(leg="b", cause=LOST_TRACK),
+            FOUND,
+        ]
+        await switch.tell(hung_up("a"), hung_up("b"))
+        assert client.news() == []
+
+
+async def test_an_end_that_comes_after_the_look_at_its_leg_is_told_once(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
+    switch.legs = {"a": alice()}
+    switch.happens["api uuid_dump a"] = ENDED
+    async with opened() as client:
+        assert client.news()[-2:] == [FOUND, LegHungUp(leg="a", cause="USER_BUSY")]
+        await switch.tell(event("CHANNEL_DESTROY", "a"))
+        assert client.news() == []
+
+
 async def test_it_comes_back_with_back_off_and_for_ever(
     autojump_clock: MockClock, switch: FakeSwitch
 ) -> None:

@@ -76,6 +76,8 @@ class LegLister:
     async def report_all(self, found: Survey) -> None:
         """Report all facts about the living legs, then the events held back meanwhile."""
         self._note(found, found.living)
+        for leg in self._memory.outlet.gone(found.living):
+            self._memory.inbound.note_gone(leg)
         await self._memory.outlet.report_all(found.living, self._settings.name)
         self._reader.catch_up({leg.leg for leg in found.living})
 

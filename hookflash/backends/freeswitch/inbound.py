@@ -425,18 +425,17 @@ class Inbound:
         return self._fates.get(leg, _LegStage.GONE) is not _LegStage.GONE
 
     def note_gone(self, leg: e.LegId) -> None:
-        """Note that a leg's end was reported, as learned in another way: late events are dropped.
-
-        The end of the `originate` of an unknown leg is still reported.
-        """
-        if leg in self._fates:
-            self._remember(leg, _LegStage.GONE)
+        """Note that a leg has ended, as learned in another way: late events are dropped."""
+        self._remember(leg, _LegStage.GONE)
 
     def note_living(self, leg: e.LegId, *, answered: bool) -> None:
-        """Note that a leg lives, as learned in another way."""
+        """Note that a leg lives, as learned in another way. An end that was reported is newer."""
+        stage = self._fates.get(leg)
+        if stage is _LegStage.GONE:
+            return
         if answered:
             self._remember(leg, _LegStage.ANSWERED)
-        elif self._fates.get(leg) is not _LegStage.WAITING:
+        elif stage is not _LegStage.WAITING:
             self._remember(leg, _LegStage.CALLED)
 
     def note_waiting(self, leg: e.LegId) -> None:

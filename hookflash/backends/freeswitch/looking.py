@@ -54,6 +54,8 @@ class ChannelLister:
     async def report_all(self, living: tuple[e.LegSnapshot, ...]) -> None:
         """Report all facts about the living legs, and the end of known legs that are gone."""
         self._reader.note(living)
+        for leg in self._reader.outlet.gone(living):
+            self._reader.inbound.note_gone(leg)
         await self._reader.outlet.report_all(living, self._switch)
 
     async def find(self, connection: EventSocketConnection) -> tuple[e.LegSnapshot, ...]:
