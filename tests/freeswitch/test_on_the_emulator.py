@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from itertools import product
 
 import pytest
 import trio
@@ -18,7 +19,15 @@ from hookflash.emulator.server import open_emulator
 from hookflash.engine.engine import open_engine
 from hookflash.engine.handles import Follower
 from hookflash.engine.record import Record
-from hookflash.events import EndedBy, LegId, LegsJoined, TransferFound
+from hookflash.events import (
+    CallEvent,
+    EndedBy,
+    LegHungUp,
+    LegId,
+    LegsJoined,
+    TransferFound,
+    legs_of,
+)
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.sounds import parse_sound
 from hookflash.testing import DEFAULT_RACES, check_backend
@@ -86,6 +95,33 @@ async def test_our_backend_on_our_emulator_keeps_every_promise(
     lag_s: float, races: int, autojump_clock: MockClock
 ) -> None:
     await check_backend(partial(open_lab, lag_s), races=races)
+
+
+@pytest.mark.slow
+async def test_an_end_while_the_line_comes_back_is_reported_once(
+    autojump_clock: MockClock,
+) -> None:
+    """The list shows the end early or late, and the switch reports it in three events."""
+    for lag_s, step in product((0.0, 0.03), range(60)):
+        async with open_lab(lag_s) as lab, trio.open_nursery() as nursery:
+            facts: list[CallEvent] = []
+            nursery.start_soon(keep, lab.backend, facts)
+            legs = await lab.call()
+            await trio.sleep(0.5)
+            await lab.cut_line()
+            await trio.sleep(step * 0.005)  # the line is back after 110 to 190 ms
+            lab.emulator.hang_up(legs[0])
+            await trio.sleep(1)
+            for leg in legs:
+                own = [fact for fact in facts if leg in legs_of(fact)]
+                ends = [fact for fact in own if isinstance(fact, LegHungUp)]
+                assert ends == own[-1:], (lag_s, step, own)
+            nursery.cancel_scope.cancel()
+
+
+async def keep(backend: FreeSwitchBackend, facts: list[CallEvent]) -> None:
+    async for fact in backend.events():
+        facts.append(fact)
 
 
 async def test_why_a_target_failed_is_in_the_result(autojump_clock: MockClock) -> None:
