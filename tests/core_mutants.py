@@ -50,9 +50,9 @@ from hookflash.fsm.explore import Card, broken_promise, explore
 from hookflash.fsm.machine import Rulebook, Step
 from hookflash.fsm.spec import Phase, Row, Spec, words
 from hookflash.fsm.transfer import Transfer
+from hookflash.scenarios.beginnings import asked_for, found_on_the_switch
 from hookflash.scenarios.check import failures
 from hookflash.scenarios.format import load_scenario
-from hookflash.scenarios.prove import asked_for, found_on_the_switch
 from hookflash.scenarios.run import run_scenario
 from hookflash.specs.catalog import SPEC_FOR, SPECS
 

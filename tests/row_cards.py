@@ -20,13 +20,8 @@ from hookflash.events import AtLimit, Kind
 from hookflash.fsm.explore import Card, Exploration, explore
 from hookflash.fsm.machine import Rulebook
 from hookflash.fsm.policy import Policy
-from hookflash.scenarios.prove import (
-    POLICIES,
-    WITHOUT_TRANSFEROR,
-    asked_for,
-    found_on_the_switch,
-    two_targets,
-)
+from hookflash.scenarios.beginnings import asked_for, found_on_the_switch
+from hookflash.scenarios.searches import POLICIES, WITHOUT_TRANSFEROR, two_targets
 from hookflash.sounds import Recording
 from hookflash.specs.catalog import SPEC_FOR
 

@@ -22,7 +22,7 @@ from hookflash.fsm.machine import Rulebook, Step
 from hookflash.fsm.policy import Policy
 from hookflash.fsm.transfer import Place, State, Transfer, Wait
 from hookflash.fsm.work import Work
-from hookflash.scenarios.prove import asked_for, found_on_the_switch
+from hookflash.scenarios.beginnings import asked_for, found_on_the_switch
 from hookflash.specs.catalog import SPEC_FOR
 
 TWICE = Policy(join_attempts=2, sound_attempts=2, dial_attempts=2, split_attempts=2)

@@ -25,8 +25,8 @@ from hookflash.cli import main, proofs, remote, simulated
 from hookflash.events import Event, Kind
 from hookflash.fsm.machine import Rulebook, Step
 from hookflash.fsm.transfer import State, Transfer
-from hookflash.scenarios.prove import Search, search_tables
 from hookflash.scenarios.run import Run
+from hookflash.scenarios.searches import Search, search_tables
 from hookflash.specs.catalog import SPECS
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -13,7 +13,7 @@ from hookflash.fsm.machine import Rulebook, Step
 from hookflash.fsm.policy import Policy
 from hookflash.fsm.transfer import Place, State, Transfer, Wait
 from hookflash.fsm.work import MOST_LOOKS
-from hookflash.scenarios.prove import asked_for
+from hookflash.scenarios.beginnings import asked_for
 from hookflash.specs.catalog import SPEC_FOR
 
 # two attempts are enough to see "again" and "no more"; five would only multiply the records

@@ -10,7 +10,7 @@ from hookflash.errors import Refusal, RequestRefused
 from hookflash.fsm.machine import Rulebook
 from hookflash.fsm.policy import Policy
 from hookflash.fsm.transfer import Transfer
-from hookflash.scenarios.prove import asked_for
+from hookflash.scenarios.beginnings import asked_for
 from hookflash.specs.catalog import SPEC_FOR
 
 WITH_A_TARGET = (e.Kind.ATTENDED, e.Kind.BLIND)

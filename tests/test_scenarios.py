@@ -19,19 +19,13 @@ from hookflash.fsm.policy import Policy
 from hookflash.fsm.transfer import Outcome, State
 from hookflash.scenarios.check import failures
 from hookflash.scenarios.format import parse_scenario
-from hookflash.scenarios.prove import (
-    HARDSHIPS,
-    NO_HARDSHIPS,
-    POLICIES,
-    Rows,
-    Tally,
-    run_many,
-    search_tables,
-)
 from hookflash.scenarios.rig import CALL_UP_S, SimulatedRig
+from hookflash.scenarios.rows import Rows
 from hookflash.scenarios.run import run_scenario
 from hookflash.scenarios.scenario import Expectation, Scenario
 from hookflash.scenarios.script import ScriptLine
+from hookflash.scenarios.searches import POLICIES, search_tables
+from hookflash.scenarios.soak import HARDSHIPS, NO_HARDSHIPS, Tally, run_many
 from hookflash.scenarios.write import scenario_text
 from hookflash.specs.catalog import SPEC_FOR
 

@@ -21,7 +21,8 @@ from hookflash.events import FurtherTarget, Kind, TransferOptions
 from hookflash.fsm.machine import Rulebook, Step
 from hookflash.fsm.policy import Policy
 from hookflash.fsm.transfer import Outcome, State, Transfer
-from hookflash.scenarios.prove import asked_for, two_targets
+from hookflash.scenarios.beginnings import asked_for
+from hookflash.scenarios.searches import two_targets
 from hookflash.specs.catalog import SPEC_FOR
 
 RULES = Rulebook(SPEC_FOR[Kind.ATTENDED])

@@ -18,14 +18,9 @@ from hookflash.cli.terminal import plain, table_of, terminal
 from hookflash.events import Kind
 from hookflash.scenarios.findings import ProofFinding, ProofFindings, finding_of
 from hookflash.scenarios.format import load_scenario
-from hookflash.scenarios.prove import (
-    HARDSHIPS,
-    NO_HARDSHIPS,
-    Rows,
-    Search,
-    run_in_processes,
-    search_tables,
-)
+from hookflash.scenarios.rows import Rows
+from hookflash.scenarios.searches import Search, search_tables
+from hookflash.scenarios.soak import HARDSHIPS, NO_HARDSHIPS, run_in_processes
 from hookflash.specs.catalog import SPEC_FOR
 from hookflash.story import story_lines
 
