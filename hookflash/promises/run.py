@@ -60,7 +60,8 @@ class RunWatch:
         self._quiet_since: dict[e.LegId, float] = {}
         self._before: dict[e.LegId, dict[str, str]] = {}
         """The variables that a transfer changes, as they were before any transfer, by leg."""
-        self._silence_limit_s = silence_limit_s
+        self.silence_limit_s = silence_limit_s
+        """How long a party may wait in silence."""
 
     # --------------------------------------------------------------- during the run
 
@@ -145,7 +146,7 @@ class RunWatch:
         if since is None:
             return
         silence_s = self._run.world.now_s - since
-        if silence_s > self._silence_limit_s:
+        if silence_s > self.silence_limit_s:
             name = self._run.names.get(leg, leg)
             self._broken.append(
                 promises.NO_SILENCE.broken(f"{name} waited in silence for {silence_s:.1f} s")

@@ -65,6 +65,18 @@ def found_on_the_switch(kind: Kind, policy: Policy) -> list[Transfer]:
     ]
 
 
+def found_consulting(policy: Policy) -> Transfer:
+    """What a restarted controller may find: transferor and target talk, the transferee waits."""
+    return found_transfer(
+        transfer="t1",
+        kind=Kind.ATTENDED,
+        policy=policy,
+        transferor=Party(*_A, Place.JOINED, answered=True, peer="c"),
+        transferee=Party(*_B, Place.PARKED, answered=True),
+        target=Party(*_C, Place.JOINED, answered=True, peer="a"),
+    )
+
+
 def _may_be_found(kind: Kind, transferor: Party, target: Party) -> bool:
     if kind is Kind.HANDOVER:
         return transferor.place is Place.GONE
@@ -112,11 +124,12 @@ def _called_back() -> Iterator[tuple[Party, Party, Party]]:
 def _talking(kind: Kind) -> Iterator[tuple[Party, Party, Party]]:
     """Two legs are joined; the third may be anywhere."""
     joined, alone = Place.JOINED, (Place.GONE, Place.PARKED)
-    for c in (Place.GONE, Place.RINGING):
+    swapped = (Place.PARKED,) if kind is Kind.ATTENDED else ()
+    for c in (Place.GONE, Place.RINGING, *swapped):
         yield (
             Party(*_A, joined, answered=True, peer="b"),
             Party(*_B, joined, answered=True, peer="a"),
-            Party(*_C, c, answered=False),
+            Party(*_C, c, answered=c in swapped),
         )
     for a in alone:
         yield (

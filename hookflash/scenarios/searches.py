@@ -14,7 +14,7 @@ from hookflash.fsm.explore import Card, Exploration, Violation, explore
 from hookflash.fsm.machine import Rulebook
 from hookflash.fsm.policy import Choice, Policy
 from hookflash.fsm.transfer import Transfer
-from hookflash.scenarios.beginnings import asked_for, found_on_the_switch
+from hookflash.scenarios.beginnings import asked_for, found_consulting, found_on_the_switch
 from hookflash.sounds import Recording
 from hookflash.specs.catalog import SPEC_FOR
 
@@ -58,6 +58,7 @@ FURTHER: Mapping[str, Policy] = {
     "tells, to the last": attrs.evolve(
         POLICIES["to the last"], failure_sound=Recording("busy.wav")
     ),
+    "tells, and recalls": Policy(failure_sound=Recording("busy.wav")),
     "tells, and a fallback": Policy(
         failure_sound=Recording("busy.wav"), fallback_target="800", recall_attempts=0
     ),
@@ -158,11 +159,14 @@ def _quests(kind: Kind, join_attempts: int, max_records: int) -> Iterator[_Quest
             sounds=True,
         )
     once = _with_few_attempts(Policy(recall_attempts=0), join_attempts)
+    recalls = attrs.evolve(once, recall_attempts=1)
     if kind in (Kind.ATTENDED, Kind.BLIND):
-        start = asked_for(kind, attrs.evolve(once, number_attempts=2), "")
-        yield _Quest(
-            kind=kind, beginning="without a number", starts=(start,), max_records=WITHOUT_A_NUMBER
-        )
+        for name, policy in (
+            ("without a number", once),
+            ("without a number, recalled", recalls),
+        ):
+            start = asked_for(kind, attrs.evolve(policy, number_attempts=2), "")
+            yield _Quest(kind=kind, beginning=name, starts=(start,), max_records=WITHOUT_A_NUMBER)
     if kind in (Kind.HOLD, Kind.PARK):
         last = attrs.evolve(POLICIES["to the last"], at_hold_limit=AtLimit.FALLBACK)
         start = asked_for(kind, _with_few_attempts(last, join_attempts))
@@ -190,14 +194,33 @@ def _quests_with_targets(kind: Kind, once: Policy) -> Iterator[_Quest]:
         ("two targets in turn", once, False),
         ("two targets at once", once, True),
         ("two targets in turn, asked", asks, False),
+        ("two targets in turn, recalled", attrs.evolve(once, recall_attempts=1), False),
     ):
         start = asked_for(kind, policy, options=two_targets(rings_all=rings_all))
         yield _Quest(kind=kind, beginning=name, starts=(start,), max_records=WITH_A_LIST)
     for name, policy in FURTHER.items():
-        start = asked_for(
-            kind, attrs.evolve(policy, join_attempts=1, sound_attempts=1, dial_attempts=1)
-        )
+        start = asked_for(kind, attrs.evolve(policy, **_ONCE))
         yield _Quest(kind=kind, beginning=name, starts=(start,), max_records=FURTHER_ROWS)
+    yield _Quest(
+        kind=kind,
+        beginning="after a restart, with sounds",
+        starts=found_on_the_switch(kind, attrs.evolve(POLICIES["briefs the target"], **_ONCE)),
+        max_records=A_LOOK_AROUND,
+        sounds=True,
+    )
+    if kind is Kind.ATTENDED:
+        told = attrs.evolve(POLICIES["tells the transferor"], target_accepts=False, **_ONCE)
+        yield _Quest(
+            kind=kind,
+            beginning="in a consultation, with sounds",
+            starts=(found_consulting(told),),
+            max_records=WITH_SOUNDS,
+            sounds=True,
+        )
+
+
+_ONCE: Mapping[str, int] = dict.fromkeys(("join_attempts", "sound_attempts", "dial_attempts"), 1)
+"""Where one attempt of anything leads farther than two."""
 
 
 def _with_few_attempts(policy: Policy, join_attempts: int) -> Policy:
@@ -208,6 +231,8 @@ def _with_few_attempts(policy: Policy, join_attempts: int) -> Policy:
 _FOUND: Iterable[Policy] = (
     attrs.evolve(POLICIES["asks the target"], fallback_target=""),
     attrs.evolve(POLICIES["to the last"], recall_attempts=0),
+    Policy(fallback_target="800"),
+    POLICIES["briefs the target"],
 )
 """Further policies by which a restarted controller branches."""
 

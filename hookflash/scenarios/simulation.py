@@ -67,6 +67,8 @@ class Simulation:
         self.alive = True
         """Whether there is a controller."""
         self.deaths = 0
+        self.died_s = 0.0
+        """When it was killed."""
         self.records: list[Record] = []
         self.names: dict[e.LegId, str] = {}
         self._timers: set[str] = set()
@@ -89,6 +91,7 @@ class Simulation:
         """Kill the controller, between one moment and the next: none of its work continues."""
         self.alive = False
         self.deaths += 1
+        self.died_s = self.world.now_s
         self._timers.clear()
         self._suspended = False
         self._passed, self._unread = [], []

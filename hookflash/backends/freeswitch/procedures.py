@@ -421,7 +421,9 @@ class Procedures:
             for leg in command.disarm
             for step in (_set(leg, disarmed), p.Unschedule(_leg(leg)))
         )
-        stays = (p.Unschedule(return_group(_leg(command.stays))),) if command.stays else ()
+        # The switch may have sent it back on its own meanwhile, and given it its variables back.
+        unkept = (_leg(command.stays),) if command.stays else ()
+        stays = tuple(p.Unschedule(return_group(leg)) for leg in unkept)
         first, second = command.first, command.second
         return p.Procedure(
             before=(*stays, *disarming),  # the leg to be disarmed may be gone, which is fine
@@ -436,6 +438,7 @@ class Procedures:
                 p.Bridge(_leg(first), _leg(second)),
             ),
             settled=(first, second),
+            remember=unkept,
             unless=_is_about(command),
             spared=3,
         )
