@@ -548,6 +548,24 @@ async def test_what_a_transfer_changes_is_kept_before_and_given_back_after_it(
         assert line.endswith(";hookflash_transfer=")
 
 
+async def test_a_caller_whom_the_switch_has_sent_back_keeps_before_a_join_what_it_has(
+    autojump_clock: MockClock, switch: FakeSwitch
+) -> None:
+    """The switch has done that on its own, and given it back what was kept before."""
+    switch.replies = {
+        "api uuid_getvar b hangup_after_bridge": "true",
+        "api uuid_getvar": "_undef_",
+    }
+    async with opened() as client:
+        await client.perform(
+            Join(first="b", second="t", transfer="x", afterwards=Afterwards.END, stays="b")
+        )
+    sets = [line for line in switch.scripts if "uuid_setvar" in line]
+    assert [line.split()[2] for line in sets] == ["b", "t"]
+    assert "hookflash_before=hangup_after_bridge:true;" in sets[0]
+    assert "hookflash_before" not in sets[1]
+
+
 async def test_a_leg_that_is_gone_keeps_nothing_and_gets_nothing_back(
     autojump_clock: MockClock, switch: FakeSwitch
 ) -> None:
