@@ -7,7 +7,7 @@ written. It does not use the tables, so it catches a wrong row as well as a wron
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from hookflash import events as e
@@ -41,7 +41,7 @@ class WatchedRun(Protocol):
 class RunWatch:
     """Checks one run."""
 
-    def __init__(self, run: WatchedRun, *, silence_limit_s: float) -> None:
+    def __init__(self, run: WatchedRun, *, silence_limit_s: Callable[[], float]) -> None:
         self._run = run
         self._heard = HeardLog(run.names)
         self._broken: list[str] = []
@@ -60,8 +60,7 @@ class RunWatch:
         self._quiet_since: dict[e.LegId, float] = {}
         self._before: dict[e.LegId, dict[str, str]] = {}
         """The variables that a transfer changes, as they were before any transfer, by leg."""
-        self.silence_limit_s = silence_limit_s
-        """How long a party may wait in silence."""
+        self._silence_limit_s = silence_limit_s
 
     # --------------------------------------------------------------- during the run
 
@@ -146,7 +145,7 @@ class RunWatch:
         if since is None:
             return
         silence_s = self._run.world.now_s - since
-        if silence_s > self.silence_limit_s:
+        if silence_s > self._silence_limit_s():
             name = self._run.names.get(leg, leg)
             self._broken.append(
                 promises.NO_SILENCE.broken(f"{name} waited in silence for {silence_s:.1f} s")

@@ -139,12 +139,8 @@ class SimulatedRig:
         self.roster = Roster({party.address: party.name for party in self.parties.values()})
         self.simulation.names = self.roster.names
         self.on_happening: Callable[..., None] = _ignore
-        self._is_faulty = self.world.faults.bend_commands or self.world.faults.bend_events
-        slow_s = ORDERS_IN_SILENCE * self.world.faults.command_latency_s[1]
-        # a controller may stop while an order is under way: the two delays add up
-        is_bent = harsh or self._is_faulty
-        limit_s = FAULTY_SILENCE_LIMIT_S + slow_s if is_bent else SILENCE_LIMIT_S
-        self.watch = RunWatch(self.simulation, silence_limit_s=limit_s)
+        self._harsh = harsh
+        self.watch = RunWatch(self.simulation, silence_limit_s=self._silence_limit_s)
         self._verbs = self._all_verbs()
         self._requests = 0
         self._asked_by: dict[str, str] = {}
@@ -152,6 +148,16 @@ class SimulatedRig:
         self.world.on_fact = self._happened
         for party in self.parties.values():
             self.world.add_phone(party.address, party.behaviour, party.name, outside=party.outside)
+
+    def _silence_limit_s(self) -> float:
+        """How long a party may wait in silence."""
+        faults = self.world.faults
+        is_faulty = faults.bend_commands or faults.bend_events
+        if not (is_faulty or self._harsh):
+            return SILENCE_LIMIT_S
+        # A controller may stop while an order is under way, or before it repeats one that was lost.
+        slow_s = ORDERS_IN_SILENCE * faults.command_latency_s[1]
+        return FAULTY_SILENCE_LIMIT_S + slow_s + (self.simulation.away_s if is_faulty else 0.0)
 
     def _all_verbs(self) -> dict[Verb, Perform[None]]:
         """The performer of each verb."""
@@ -171,18 +177,12 @@ class SimulatedRig:
             script.CALLS_SLOT: self._call_slot,
             script.DEADLINE_PASSES: lambda _line: simulation.let_the_deadline_pass(),
             script.DIES: lambda _line: simulation.die(),
-            script.RETURNS: lambda _line: self._return(),
+            script.RETURNS: lambda _line: simulation.return_(),
             script.IS_SUSPENDED: lambda _line: simulation.suspend(),
             script.IS_RESUMED: lambda _line: simulation.resume(),
             script.LOSES_EVENT: lambda line: world.lose(line.loses or ""),
             script.LOSES_ORDER: lambda line: world.lose(line.loses or ""),
         }
-
-    def _return(self) -> None:
-        """Start a new controller. Nobody has repeated an order that was lost before."""
-        if self._is_faulty and not self.simulation.alive:
-            self.watch.silence_limit_s += self.world.now_s - self.simulation.died_s
-        self.simulation.return_()
 
     def _move(self, who: str, move: Callable[[e.LegId], None]) -> None:
         if who in self.roster.legs:

@@ -67,8 +67,9 @@ class Simulation:
         self.alive = True
         """Whether there is a controller."""
         self.deaths = 0
-        self.died_s = 0.0
-        """When it was killed."""
+        self._died_s = 0.0
+        self._was_away_s = 0.0
+        """For how long there was no controller, before the current absence."""
         self.records: list[Record] = []
         self.names: dict[e.LegId, str] = {}
         self._timers: set[str] = set()
@@ -81,6 +82,11 @@ class Simulation:
         self.world.on_event = self.handle
 
     @property
+    def away_s(self) -> float:
+        """For how long there was no controller, all told."""
+        return self._was_away_s + (0.0 if self.alive else self.world.now_s - self._died_s)
+
+    @property
     def timers(self) -> frozenset[str]:
         """The running timers."""
         return frozenset(self._timers)
@@ -89,9 +95,10 @@ class Simulation:
 
     def die(self) -> None:
         """Kill the controller, between one moment and the next: none of its work continues."""
+        self._was_away_s = self.away_s
         self.alive = False
         self.deaths += 1
-        self.died_s = self.world.now_s
+        self._died_s = self.world.now_s
         self._timers.clear()
         self._suspended = False
         self._passed, self._unread = [], []
@@ -101,6 +108,7 @@ class Simulation:
         """Start a new controller with the previous one's journal; it asks for the living legs."""
         if self.alive:
             return
+        self._was_away_s = self.away_s
         self.alive = True
         self.switchboard = Switchboard(
             account=self._account,

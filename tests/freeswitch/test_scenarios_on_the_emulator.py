@@ -96,7 +96,7 @@ class EmulatedRig(LineRig):
         controller = Controller(partial(open_freeswitch, settings), scenario.account)
         super().__init__(scenario, controller, nursery)
         limit_s = FAULTY_SILENCE_LIMIT_S if scenario.is_harsh else SILENCE_LIMIT_S
-        self.watch = RunWatch(self, silence_limit_s=limit_s + LINE_S)
+        self.watch = RunWatch(self, silence_limit_s=lambda: limit_s + LINE_S)
         self.emulator.on_fact = self._fact
         self._phones = SimulatedPhones(self.emulator, self.roster.legs)
         self.verbs |= {
