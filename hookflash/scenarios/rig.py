@@ -31,8 +31,9 @@ CALL_UP_S = 5.0
 SILENCE_LIMIT_S = 2.0
 """How long a party may wait in silence: the switch's own delays, and a margin."""
 
-FAULTY_SILENCE_LIMIT_S = 60.0
-"""The same if commands get lost or late, and are repeated at the next deadline."""
+FAULTY_SILENCE_LIMIT_S = 75.0
+"""The same if commands get lost or late: they are repeated at the next deadline, after a question.
+The longest is that of a briefing, 60 s."""
 
 ORDERS_IN_SILENCE = 4
 """The most orders between a sound and the next: a question, a park, a second question or a join,
