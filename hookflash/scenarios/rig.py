@@ -31,9 +31,12 @@ CALL_UP_S = 5.0
 SILENCE_LIMIT_S = 2.0
 """How long a party may wait in silence: the switch's own delays, and a margin."""
 
-FAULTY_SILENCE_LIMIT_S = 75.0
-"""The same if commands get lost or late: they are repeated at the next deadline, after a question.
-The longest is that of a briefing, 60 s."""
+FAULTY_SILENCE_LIMIT_S = 60.0
+"""The same if commands get lost or late, and are repeated at the next deadline."""
+
+QUESTION_S = 15.0
+"""What injected faults add: the longest deadline, that of a briefing, takes the 60 s alone, and
+before an order is repeated the switch is asked."""
 
 ORDERS_IN_SILENCE = 4
 """The most orders between a sound and the next: a question, a park, a second question or a join,
@@ -153,12 +156,11 @@ class SimulatedRig:
     def _silence_limit_s(self) -> float:
         """How long a party may wait in silence."""
         faults = self.world.faults
-        is_faulty = faults.bend_commands or faults.bend_events
-        if not (is_faulty or self._harsh):
-            return SILENCE_LIMIT_S
-        # A controller may stop while an order is under way, or before it repeats one that was lost.
-        slow_s = ORDERS_IN_SILENCE * faults.command_latency_s[1]
-        return FAULTY_SILENCE_LIMIT_S + slow_s + (self.simulation.away_s if is_faulty else 0.0)
+        if faults.bend_commands or faults.bend_events:
+            # A controller may stop while an order is under way, or before it repeats a lost one.
+            slow_s = ORDERS_IN_SILENCE * faults.command_latency_s[1]
+            return FAULTY_SILENCE_LIMIT_S + QUESTION_S + slow_s + self.simulation.away_s
+        return FAULTY_SILENCE_LIMIT_S if self._harsh else SILENCE_LIMIT_S
 
     def _all_verbs(self) -> dict[Verb, Perform[None]]:
         """The performer of each verb."""

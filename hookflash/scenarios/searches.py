@@ -174,7 +174,7 @@ def _quests(kind: Kind, join_attempts: int, max_records: int) -> Iterator[_Quest
             kind=kind, beginning="to the fallback target", starts=(start,), max_records=WITH_A_LIST
         )
     else:
-        yield from _quests_with_targets(kind, once)
+        yield from _quests_with_targets(kind, once, recalls)
     yield _Quest(
         kind=kind,
         beginning="after a restart",
@@ -187,14 +187,14 @@ def _quests(kind: Kind, join_attempts: int, max_records: int) -> Iterator[_Quest
     )
 
 
-def _quests_with_targets(kind: Kind, once: Policy) -> Iterator[_Quest]:
+def _quests_with_targets(kind: Kind, once: Policy, recalls: Policy) -> Iterator[_Quest]:
     """Lists of targets, and policies about a target."""
     asks = attrs.evolve(once, target_accepts=True)
     for name, policy, rings_all in (
         ("two targets in turn", once, False),
         ("two targets at once", once, True),
         ("two targets in turn, asked", asks, False),
-        ("two targets in turn, recalled", attrs.evolve(once, recall_attempts=1), False),
+        ("two targets in turn, recalled", recalls, False),
     ):
         start = asked_for(kind, policy, options=two_targets(rings_all=rings_all))
         yield _Quest(kind=kind, beginning=name, starts=(start,), max_records=WITH_A_LIST)
